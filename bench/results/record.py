@@ -1,0 +1,141 @@
+"""The row and the run: what a result file holds.
+
+Missing is null, never 0. Times are in seconds, sizes in bytes, rates per second; a name ends in its unit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+# 1 (2026-11): first form.
+SCHEMA_VERSION = 1
+
+Source = Literal["measured", "modelled", "published"]
+Tier = Literal["calibrated", "transferred", "sheet"]
+Status = Literal["ok", "skipped", "unsupported", "oom", "timeout", "error", "invalid"]
+Unit = Literal["die", "package", "machine", "socket"]
+
+
+class KernelCost(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of launch inside a step: what it computes and moves, and, where modelled, its time and bound."""
+
+    name: str
+    kind: str
+    dtype: str
+    count: int
+    flops: float
+    read_bytes: float
+    written_bytes: float
+    link_bytes: float = 0.0
+    seconds: float | None = None
+    bound: str | None = None
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """One case on one device. Every number is `source`; `scope` says what part of the work it covers."""
+
+    # identity
+    case_id: str
+    workload: str
+    phase: str
+    dtype: str
+    definition_hash: str
+    definition: dict[str, Any]
+    model: str | None = None
+    kernel: str | None = None
+    batch: int | None = None
+    input_len: int | None = None
+    context: int | None = None
+    deployment: dict[str, Any] = {}
+    routing: str | None = None
+    # where
+    device: str
+    device_name: str
+    unit: Unit
+    devices: int = 1
+    # provenance
+    source: Source
+    tier: Tier | None = None
+    interval: tuple[float, float] | None = None
+    interval_kind: str | None = None
+    scope: str | None = None
+    notes: list[str] = []
+    status: Status
+    reason: str | None = None
+    # time
+    step_s: float | None = None
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    p90_s: float | None = None
+    p99_s: float | None = None
+    samples_s: list[float] | None = None
+    warmup_s: float | None = None
+    warmup_samples: int | None = None
+    calls_per_sample: int | None = None
+    stop_reason: str | None = None
+    stable: bool | None = None
+    flags: list[str] = []
+    # throughput of the unit (one die, one package, the machine)
+    prompt_tokens_per_s: float | None = None
+    output_tokens_per_s: float | None = None
+    # work of one step on one device
+    flops: float | None = None
+    read_bytes: float | None = None
+    written_bytes: float | None = None
+    link_bytes: float | None = None
+    kernels: list[KernelCost] = []
+    # utilization: of the sheet's peak, and of the peak achieved by calibration
+    mfu: float | None = None
+    mbu: float | None = None
+    mfu_achieved: float | None = None
+    mbu_achieved: float | None = None
+    bound: str | None = None
+    memory_bytes: float | None = None
+    memory_peak_bytes: float | None = None
+    power_w: float | None = None
+    power_basis: str | None = None
+    joules_per_token: float | None = None
+    # checks
+    correct: bool | None = None
+    correct_detail: str | None = None
+    imbalance: float | None = None
+    operators: dict[str, str] = {}
+    wall_s: float | None = None
+    timed_s: float | None = None
+
+
+class Environment(msgspec.Struct, kw_only=True):
+    """What the numbers were made with and on."""
+
+    bench_version: str
+    created: str
+    command: str
+    host: str
+    fingerprint: str
+    python: str
+    os: str
+    cpu: str
+    cores: int
+    threads: int | None = None
+    memory_bytes: int | None = None
+    container: str | None = None
+    governor: str | None = None
+    load_average: float | None = None
+    packages: dict[str, str] = {}
+    torch_build: str | None = None
+    commit: str | None = None
+    devices: dict[str, dict[str, str]] = {}
+    warnings: list[str] = []
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """A run file: its schema, what it was made on, what was planned, and the rows."""
+
+    schema: int = SCHEMA_VERSION
+    id: str
+    environment: Environment
+    planned: list[dict[str, Any]] = []
+    complete: bool = True
+    rows: list[Row] = []

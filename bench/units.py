@@ -1,0 +1,125 @@
+"""All scaling between stored SI base units and what people read and type.
+
+Stored values are seconds, bytes, FLOP and tokens; nothing else in the project multiplies by 1e3 or 1024.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bench.errors import DefinitionError
+
+MISSING = "-"
+
+GIGA = 1e9
+TERA = 1e12
+
+_PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_COUNT = re.compile(r"^(\d+)([kKmM]?)$")
+_COUNT_FACTOR = {"": 1, "k": 1024, "m": 1024 * 1024}
+
+
+def three_digits(value: float) -> str:
+    """Return `value` with three significant digits and no exponent: 0.0123, 1.23, 12.3, 1,230."""
+    if value == 0:
+        return "0"
+    magnitude = abs(value)
+    if magnitude >= 1000:
+        return f"{value:,.0f}"
+    if magnitude >= 100:
+        return f"{value:.0f}"
+    if magnitude >= 10:
+        return f"{value:.1f}"
+    if magnitude >= 1:
+        return f"{value:.2f}"
+    if magnitude >= 0.001:
+        return f"{value:.3g}"
+    return f"{value:.2e}"
+
+
+def scaled(value: float | None, unit: str) -> str:
+    """Return a base-unit value with a decimal prefix, for example 9.894e14 "FLOP/s" as "989 TFLOP/s"."""
+    if value is None:
+        return MISSING
+    for factor, prefix in _PREFIXES:
+        if abs(value) >= factor:
+            return f"{three_digits(value / factor)} {prefix}{unit}"
+    return f"{three_digits(value)} {unit}"
+
+
+def seconds(value: float | None) -> str:
+    """Return a time as people read it: 12.3 us, 4.56 ms, 7.89 s, 3 min 20 s."""
+    if value is None:
+        return MISSING
+    if value >= 120:
+        minutes, rest = divmod(round(value), 60)
+        return f"{minutes} min {rest} s"
+    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if value >= factor:
+            return f"{three_digits(value / factor)} {unit}"
+    return f"{three_digits(value / 1e-9)} ns"
+
+
+def data_size(value: float | None) -> str:
+    """Return a number of bytes in decimal units, as memory and bandwidth sheets use them."""
+    return scaled(value, "B")
+
+
+def percent(value: float | None) -> str:
+    """Return a ratio as a percentage; above 100 % is shown, not clipped."""
+    if value is None:
+        return MISSING
+    share = value * 100
+    return f"{share:.1f}%" if share < 10 else f"{share:.0f}%"
+
+
+def short_count(value: int) -> str:
+    """Return a size as it is written in a case id: 4096 as "4k", 2**20 as "1M", 1000 as "1000"."""
+    if value >= 1024 * 1024 and value % (1024 * 1024) == 0:
+        return f"{value // (1024 * 1024)}M"
+    if value >= 1024 and value % 1024 == 0:
+        return f"{value // 1024}k"
+    return str(value)
+
+
+def parse_count(text: str, where: str) -> int:
+    """Read "8", "4k" (4096) or "1m" (1048576) as a positive whole number.
+
+    Raises: DefinitionError naming `where` and the text.
+    """
+    match = _COUNT.match(text.strip())
+    if match is None or int(match[1]) == 0:
+        raise DefinitionError(f"{where}: {text!r} is not a positive whole number such as 8, 512 or 4k")
+    return int(match[1]) * _COUNT_FACTOR[match[2].lower()]
+
+
+def parse_counts(text: str, where: str) -> list[int]:
+    """Read a list "1,8,32" or a range "1k:32k:x2" / "64:256:+64" as whole numbers in order.
+
+    A range runs from its first to its last value, both included, in steps that multiply (`x2`) or add (`+64`).
+    Raises: DefinitionError naming `where` and the part that cannot be read.
+    """
+    values: list[int] = []
+    for part in text.split(","):
+        pieces = part.split(":")
+        if len(pieces) == 1:
+            values.append(parse_count(part, where))
+        elif len(pieces) == 3:
+            values += _stepped(pieces, part, where)
+        else:
+            raise DefinitionError(f"{where}: {part!r} is not a range; write FIRST:LAST:xFACTOR or FIRST:LAST:+STEP")
+    return list(dict.fromkeys(values))
+
+
+def _stepped(pieces: list[str], part: str, where: str) -> list[int]:
+    first, last = parse_count(pieces[0], where), parse_count(pieces[1], where)
+    kind, step = pieces[2][:1], parse_count(pieces[2][1:], where)
+    if kind not in ("x", "+") or (kind == "x" and step < 2):
+        raise DefinitionError(f"{where}: step {pieces[2]!r} in {part!r} is neither x2 or more nor +1 or more")
+    if last < first:
+        raise DefinitionError(f"{where}: range {part!r} ends below its start")
+    values, value = [], first
+    while value <= last and len(values) < 10_000:
+        values.append(value)
+        value = value * step if kind == "x" else value + step
+    return values
