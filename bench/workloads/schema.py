@@ -25,7 +25,7 @@ PHASES: tuple[Phase, ...] = ("prefill", "decode", "moe", "kernel")
 # How dimensions are written in a case id.
 SHORT = {
     "batch": "b", "context": "ctx", "heads": "h", "kv_heads": "kv", "head_dim": "d",
-    "experts": "e", "top_k": "top", "kv_lora_rank": "rank", "qk_rope_dim": "rope",
+    "experts": "experts", "top_k": "top", "kv_lora_rank": "rank", "qk_rope_dim": "rope",
 }  # fmt: skip
 
 Count = int | str  # 8, "4k", or a range "1k:32k:x2"
