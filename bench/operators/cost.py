@@ -52,13 +52,7 @@ class CostOperators:
 
     def work(self) -> Work:
         """Return what the program did so far."""
-        return Work(
-            tuple(self.kernels),
-            parameters=sum(size for size, _ in self.weights.values()),
-            weight_bytes=sum(size_bytes for _, size_bytes in self.weights.values()),
-            cache_bytes=self.cache_bytes,
-            imbalance=self.imbalance,
-        )
+        return Work(tuple(self.kernels), dict(self.weights), self.cache_bytes, self.imbalance)
 
     def _launch(
         self,

@@ -46,10 +46,18 @@ class Work:
     """What a whole step does on one device: its kernels, the weights it holds and the cache it needs."""
 
     kernels: tuple[Kernel, ...]
-    parameters: int
-    weight_bytes: float
+    # Name -> (elements, bytes), all layers of a kind under one name that ends in "*".
+    weights: dict[str, tuple[int, float]]
     cache_bytes: Dim
     imbalance: float | None = None
+
+    @property
+    def parameters(self) -> int:
+        return sum(size for size, _ in self.weights.values())
+
+    @property
+    def weight_bytes(self) -> float:
+        return sum(size_bytes for _, size_bytes in self.weights.values())
 
     def total(self, quantity: str) -> Dim:
         """Sum of one quantity ("flops", "read_bytes", "written_bytes", "link_bytes") over all launches."""
@@ -60,10 +68,14 @@ class Work:
         return sum(k.count for k in self.kernels)
 
     @property
-    def memory_bytes(self) -> Dim:
-        """Memory one device needs: weights, KV cache, and the largest kernel's operands beside them."""
-        activations: Dim = 0
+    def activation_bytes(self) -> Dim:
+        """Inputs, residual stream and one kernel's results live at once: three of the largest is a safe reading."""
+        largest: Dim = 0
         for kernel in self.kernels:
-            activations = np.maximum(activations, kernel.dims.get("activation_bytes", 0))
-        # Inputs, residual stream and one kernel's results live at once: three of the largest is a safe reading.
-        return self.weight_bytes + self.cache_bytes + 3 * activations
+            largest = np.maximum(largest, kernel.dims.get("activation_bytes", 0))
+        return 3 * largest
+
+    @property
+    def memory_bytes(self) -> Dim:
+        """Memory one device needs: weights, KV cache, activations."""
+        return self.weight_bytes + self.cache_bytes + self.activation_bytes

@@ -1,0 +1,107 @@
+"""The command line: `bench COMMAND`. Parses, calls, prints; errors become one line and an exit code here only.
+
+Exit codes: 0 fine, 1 regression, 2 usage or a bad definition, 3 device, 4 a case failed, 5 not comparable,
+130 interrupted with everything finished saved.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+import bench
+from bench.errors import BenchError, nearest
+
+# Command -> one line of help. Modules are imported when their command is asked for: start-up counts.
+COMMANDS = {
+    "run": "Measure workloads on this machine, or model them on a device that is not here.",
+    "compare": "Put run files and modelled devices side by side, case by case.",
+    "devices": "List devices: those of this machine and every sheet; or one sheet with its sources.",
+    "workloads": "List workloads, suites and models; or one workload with its cases.",
+    "explain": "Explain a metric, or one row: its inputs, where each comes from, its kernels.",
+    "doctor": "Say what would disturb a measurement on this machine, and what to do.",
+    "calibrate": "Find the peaks that this machine reaches, for its utilization figures.",
+    "completion": "Print the shell's completion script.",
+}
+
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in `bench.commands.NAME` and are imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"bench.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            hint = nearest(args[0], COMMANDS) or f"; commands: {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command '{args[0]}'{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(bench.__version__, prog_name="bench")
+def cli() -> None:
+    """Cross-accelerator LLM inference benchmarks: measure the machine you have, model the one you have not.
+
+    \b
+    bench run                                   measure this machine (suite: smoke)
+    bench run llama-3.1-8b-decode -d h100-sxm   model a device that is not here
+    bench compare ascend-910c h100-sxm          two devices side by side
+    bench devices    bench workloads            what there is
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; return its exit code. Every error is one line on stderr."""
+    try:
+        result = cli.main(args=arguments, prog_name="bench", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.UsageError as error:
+        command = f"{error.ctx.command_path} --help" if error.ctx else "bench --help"
+        return _failed(f"{error.format_message()} (see: {command})", 2)
+    except click.ClickException as error:
+        return _failed(error.format_message(), 2)
+    except BenchError as error:
+        return _failed(str(error), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return _failed("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader went away (| head): not an error of ours. Keeps Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _failed(message: str, code: int) -> int:
+    text = " ".join(message.split())
+    encoding = sys.stderr.encoding or "utf-8"
+    sys.stderr.write(f"error: {text}\n".encode(encoding, errors="replace").decode(encoding))
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""bench run: measure here, model elsewhere, save every row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bench.commands import options
+from bench.project import runs_folder
+
+
+@click.command(name="run")
+@click.argument("names", nargs=-1, metavar="[WORKLOAD|SUITE]...", shell_complete=options.complete_workload)
+@click.option(
+    "-d", "--device", "devices", multiple=True, metavar="DEVICE", shell_complete=options.complete_device,
+    help="A device of this machine (cpu) is measured; a sheet (h100-sxm) is modelled. Repeatable.  [default: cpu]",
+)  # fmt: skip
+@options.sweep
+@click.option("--out", metavar="FOLDER", help="Where run files go.  [default: results/runs, or BENCH_RESULTS]")
+@click.option("--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]",
+              help="Continue an interrupted run: the newest, or the journal named.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Show what would run, its memory and time, and run nothing.")
+@click.option("--limit", type=click.FloatRange(1, 86400), metavar="SECONDS", help="End a case after this long.")
+@click.option("--memory", type=click.FloatRange(0.01), metavar="GB", help="Memory one case may use.")
+@options.output_format
+@options.quiet
+@options.no_color
+def command(
+    names: tuple[str, ...], devices: tuple[str, ...], out: str | None, resume: str | None, dry_run: bool,
+    limit: float | None, memory: float | None, form: str, quiet: bool, no_color: bool, **sweep: Any,
+) -> int:  # fmt: skip
+    """Measure WORKLOADs on this machine, or model them on DEVICEs that are not here.
+
+    Without a name the suite `smoke` runs. Results go to stdout, progress to stderr, every row to a run file as soon
+    as it is done. Ctrl-C saves what is finished; `bench run --resume` goes on.
+
+    \b
+    bench run                                      the smoke suite on this CPU
+    bench run decode --batch 1,8 --context 1k:8k:x2
+    bench run deepseek-r1-decode -d ascend-910c -d h100-sxm
+    bench run llama-3.1-8b-decode --layers 2       two layers measured, scaled to all
+    """
+    from bench.commands import session
+
+    asked = session.Request(
+        names=names or ("smoke",), devices=devices or ("cpu",), overrides=options.overrides(sweep),
+        time_s=sweep["time_s"], memory_gb=memory,
+    )  # fmt: skip
+    if dry_run:
+        session.show_plan(asked, form, no_color)
+        return 0
+    folder = runs_folder(out)
+    started = session.resume(folder, resume) if resume is not None else session.start(asked, folder)
+    return session.go(started, limit_s=limit, memory_gb=memory, form=form, quiet=quiet, no_color=no_color)
+

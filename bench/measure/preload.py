@@ -1,0 +1,12 @@
+"""Imported once by the server that forks workers: everything a worker needs, loaded but not yet used."""
+
+import contextlib
+
+with contextlib.suppress(ImportError):
+    import torch  # noqa: F401
+
+import bench.cli  # noqa: F401
+import bench.measure.worker  # noqa: F401
+
+with contextlib.suppress(ImportError):
+    import bench.devices.cpu_operators  # noqa: F401

@@ -1,0 +1,193 @@
+"""Runs a list of cases on a list of devices: each row is on disk before the next case starts."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import msgspec
+import psutil
+
+from bench.devices.adapter import open_device
+from bench.measure.rows import modelled_rows, new_row
+from bench.results.record import Row
+from bench.results.store import Journal
+from bench.workloads.schema import Case
+
+# A case may take this long before it is ended: start, weights, check and slow steps included.
+LIMIT_BASE_S = 120.0
+LIMIT_FACTOR = 12.0
+MEMORY_LIMIT_SHARE = 0.95
+# Large temporaries are kept by the allocator instead of being given back and faulted in again at every step.
+MALLOC = "glibc.malloc.trim_threshold=2147483647:glibc.malloc.mmap_max=0"
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """One case on one device, and whether that device is here (measured) or a sheet (modelled)."""
+
+    device: str
+    case: Case
+    present: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.device, self.case.case_id
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a run tells while it goes on: a case starts, enters a phase, or gave its rows."""
+
+    kind: str
+    planned: Planned
+    index: int
+    total: int
+    phase: str = ""
+    rows: tuple[Row, ...] = ()
+
+
+Listen = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one case; None takes the case's own."""
+
+    seconds: float | None = None
+    memory_bytes: float | None = None
+
+
+def run_cases(planned: list[Planned], journal: Journal, listen: Listen, limits: Limits = Limits()) -> None:
+    """Run what is planned and not yet in the journal; every finished case is on disk before the next starts.
+
+    Raises: KeyboardInterrupt after Ctrl-C, with everything finished on disk; ResultError when it cannot be written.
+    """
+    done = {(row.device, row.case_id) for row in journal.run.rows}
+    for index, each in enumerate(planned):
+        if each.key in done:
+            continue
+        listen(Event("start", each, index, len(planned)))
+        if each.present:
+            rows: tuple[Row, ...] = (_measured(each, index, len(planned), listen, limits),)
+        else:
+            rows = tuple(modelled_rows(each.case, each.device))
+        for row in rows:
+            journal.add(row)
+        listen(Event("rows", each, index, len(planned), rows=rows))
+
+
+def _measured(each: Planned, index: int, total: int, listen: Listen, limits: Limits) -> Row:
+    """Run one case in a worker and return its row, whatever happens to the worker."""
+    start = time.monotonic()
+    context = _context()
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_work, args=(sending, msgspec.json.encode(each.case), each.device), name=each.case.case_id, daemon=True
+    )
+    process.start()
+    sending.close()
+    limit_s = limits.seconds or LIMIT_BASE_S + LIMIT_FACTOR * each.case.time_s
+    try:
+        for kind, content in _messages(process, receiving, start + limit_s, _memory_limit(each.case, limits)):
+            if kind == "row":
+                row = msgspec.json.decode(content, type=Row)
+                break
+            if kind == "phase":
+                listen(Event("phase", each, index, total, phase=content))
+            else:
+                row = _failed(each, kind, content)
+                break
+        else:
+            row = _failed(each, "error", _exit_reason(process))
+    finally:
+        _end(process)
+        receiving.close()
+    if row.wall_s is None:
+        row.wall_s = time.monotonic() - start
+    return row
+
+
+def _work(connection: Any, content: bytes, device: str) -> None:
+    from bench.measure.worker import work
+
+    work(connection, content, device)
+
+
+def _context() -> Any:
+    """Return a way to start workers: a server that has torch loaded and forks, else fresh processes."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    os.environ.setdefault("GLIBC_TUNABLES", MALLOC)
+    os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["bench.measure.preload"])
+    return context
+
+
+def _messages(process: BaseProcess, receiving: Any, deadline: float, memory: float) -> Iterator[tuple[str, Any]]:
+    """Yield the worker's messages; ("timeout" | "oom", reason) when it outgrows a limit; end when it ends."""
+    limit_s = deadline - time.monotonic()
+    while True:
+        try:
+            if receiving.poll(0.1):
+                yield receiving.recv()
+                continue
+        except (EOFError, OSError):
+            process.join(5)
+            return
+        if time.monotonic() > deadline:
+            yield "timeout", f"no result after {limit_s:.0f} s; raise it with --limit"
+            return
+        used = _resident(process.pid)
+        if used > memory:
+            yield "oom", f"used {used / 1e9:.1f} GB of memory, more than its limit of {memory / 1e9:.1f} GB"
+            return
+
+
+def _resident(pid: int | None) -> float:
+    try:
+        return float(psutil.Process(pid).memory_info().rss) if pid else 0.0
+    except psutil.Error:
+        return 0.0
+
+
+def _memory_limit(case: Case, limits: Limits) -> float:
+    """Bytes a worker may hold: the limit given, else the case's, else nearly all that is to be had now."""
+    memory = psutil.virtual_memory()
+    room = memory.available * MEMORY_LIMIT_SHARE
+    given = limits.memory_bytes or (case.memory_gb * 1e9 if case.memory_gb else None)
+    return min(given, room) if given else room
+
+
+def _failed(each: Planned, status: Any, reason: str) -> Row:
+    adapter = open_device(each.device)
+    row = new_row(
+        each.case, device=each.device, device_name=adapter.facts()["name"], unit=adapter.unit, source="measured"
+    )  # fmt: skip
+    row.status, row.reason = status, reason
+    return row
+
+
+def _exit_reason(process: BaseProcess) -> str:
+    code = process.exitcode
+    if code is None or code >= 0:
+        return f"the worker ended without a result (exit code {code})"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    extra = "; the system may be out of memory" if name == "SIGKILL" else ""
+    return f"the worker was ended by {name}{extra}"
+
+
+def _end(process: BaseProcess) -> None:
+    if process.is_alive():
+        process.kill()
+    process.join(10)

@@ -1,0 +1,64 @@
+"""The worker: one case in a process of its own, so that a crash costs one row and memory is surely given back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+
+import msgspec
+
+from bench.devices.adapter import open_device
+from bench.errors import BenchError, Unsupported
+from bench.measure.case import measure, unsupported_row
+from bench.measure.rows import new_row
+from bench.results.record import Row
+from bench.workloads.schema import Case
+
+
+
+def work(connection: Connection, content: bytes, device: str) -> None:
+    """Measure the case in `content` (JSON) and send ("phase", text) while going on, then ("row", JSON)."""
+    # Ctrl-C reaches the whole group; the parent decides when a worker ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    case = msgspec.json.decode(content, type=Case)
+    row = guarded(case, device, lambda text: connection.send(("phase", text)))
+    connection.send(("row", msgspec.json.encode(row)))
+    connection.close()
+    sys.stdout.flush()
+    # Threads of torch and of drivers may hang in their own clean-up; everything is already sent.
+    os._exit(0)
+
+
+def guarded(case: Case, device: str, report: object) -> Row:
+    """Measure; whatever goes wrong becomes a row with its reason."""
+    adapter = open_device(device)
+    name, unit = adapter.facts()["name"], adapter.unit
+    row = new_row(case, device=device, device_name=name, unit=unit, source="measured")
+    try:
+        return measure(case, adapter, report)  # type: ignore[arg-type]
+    except Unsupported as error:
+        return unsupported_row(case, device, name, unit, error)
+    except MemoryError:
+        row.status, row.reason = "oom", "the machine gave no more memory"
+    except BenchError as error:
+        row.status, row.reason = "error", str(error)
+    except Exception as error:  # one bad case must not end the run
+        row.status, row.reason = classify(error)
+    return row
+
+
+def classify(error: Exception) -> tuple[str, str]:  # type: ignore[return]
+    """Return (status, reason) of an exception: out of memory, a missing operator, or an error with its place."""
+    text = " ".join(str(error).split())[:300]
+    name = type(error).__name__
+    if name == "OutOfMemoryError" or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
+        return "oom", text
+    if isinstance(error, NotImplementedError) or "Could not run" in text:
+        return "unsupported", f"an operator is missing here: {text}"
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = "" if frame is None else f" ({os.path.basename(frame.tb_frame.f_code.co_filename)}:{frame.tb_lineno})"
+    return "error", f"{name}: {text}{place}"

@@ -1,0 +1,69 @@
+"""A comparison as people read it: what differs first, then one line a case with ratio, interval and reading."""
+
+from __future__ import annotations
+
+from bench.report.layout import Column, Table
+from bench.report.rows import short_names
+from bench.results.compare import Compared, Comparison
+from bench.units import MISSING, seconds, three_digits
+
+MARKS = {"modelled": "~", "published": "^"}
+KINDS = {"prompt_tokens_per_s": "prompt tok/s", "output_tokens_per_s": "output tok/s", "step_s": "step time"}
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Return the lines of a comparison; the ratio is the first operand over the other."""
+    several = len(comparison.operands) > 2
+    labels = [operand.label for operand in comparison.operands]
+    right = "other" if several else labels[1]
+    table = Table([
+        Column("case"), Column("against", keep=9 if several else 1), Column("metric", keep=7),
+        Column("per"), Column(labels[0], right=True), Column(right, right=True),
+        Column("step", right=True, keep=3), Column("ratio", right=True), Column("interval", right=True, keep=8),
+        Column("reading"), Column("source", keep=4),
+    ])  # fmt: skip
+    short, table.notes = short_names([line.case_id for line in comparison.lines])
+    for line in comparison.lines:
+        table.rows.append([
+            short[line.case_id], line.b_label if several else "", KINDS[line.metric], _units(line), _value(line, line.a, line.a_source),
+            _value(line, line.b, line.b_source), f"{seconds(line.a_step_s)} | {seconds(line.b_step_s)}",
+            MISSING if line.ratio is None else f"{line.ratio:.2f}x", _interval(line), line.reading, _source(line),
+        ])  # fmt: skip
+    return table
+
+
+def head_lines(comparison: Comparison) -> list[str]:
+    """Return what is not the same on all sides, to be read before any number."""
+    labels = " | ".join(operand.label for operand in comparison.operands)
+    return [f"! not the same on all sides ({labels}):", *(f"    {line}" for line in comparison.differences)]
+
+
+def tail_lines(comparison: Comparison) -> list[str]:
+    """Return what was not put side by side, with reasons, and how to read the ratios."""
+    sources = {row.source for operand in comparison.operands for row in operand.rows}
+    lines = ["~ modelled, not measured; its interval is P10 to P90."] if "modelled" in sources else []
+    lines += ["ratio = first over other, of throughput per unit (or of step time for kernels, where lower is better)."]
+    notes = dict.fromkeys(note for operand in comparison.operands for row in operand.rows for note in row.notes)
+    lines += list(notes)
+    if comparison.apart:
+        lines += ["", f"not put side by side ({len(comparison.apart)}):", *(f"    {text}" for text in comparison.apart)]
+    return lines
+
+
+def _units(line: Compared) -> str:
+    return line.a_unit if line.a_unit == line.b_unit else f"{line.a_unit} | {line.b_unit}"
+
+
+def _source(line: Compared) -> str:
+    return line.a_source if line.a_source == line.b_source else f"{line.a_source} | {line.b_source}"
+
+
+def _value(line: Compared, value: float | None, source: str) -> str:
+    if value is None:
+        return MISSING
+    front = "" if source == "measured" else MARKS[source.partition(":")[0]]
+    return front + (seconds(value) if line.metric == "step_s" else three_digits(value))
+
+
+def _interval(line: Compared) -> str:
+    return MISSING if line.interval is None else f"{line.interval[0]:.2f} - {line.interval[1]:.2f}"

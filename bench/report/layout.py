@@ -1,0 +1,37 @@
+"""A table before it is printed: headings, cells as text, notes. One layout, several forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading; numbers stand right; `keep` decides what goes first on a narrow terminal (low goes first)."""
+
+    name: str
+    right: bool = False
+    keep: int = 9
+
+
+@dataclass
+class Table:
+    """Headings, rows of text, and notes below."""
+
+    columns: list[Column]
+    rows: list[list[str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    title: str | None = None
+
+    def without(self, index: int) -> Table:
+        """Return the table without one column."""
+        columns = self.columns[:index] + self.columns[index + 1 :]
+        return Table(columns, [row[:index] + row[index + 1 :] for row in self.rows], self.notes, self.title)
+
+    def without_empty(self) -> Table:
+        """Return the table without columns in which no row has anything to say."""
+        table = self
+        for index in reversed(range(len(self.columns))):
+            if table.rows and all(row[index] in ("", "-") for row in table.rows) and table.columns[index].keep < 9:
+                table = table.without(index)
+        return table

@@ -1,0 +1,180 @@
+"""Rows as people read them: the run table, and the same rows as CSV, JSON and JSON Lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+
+import msgspec
+
+from bench.report.layout import Column, Table
+from bench.results.compare import source_of
+from bench.results.record import Row, Run
+from bench.units import MISSING, data_size, percent, scaled, seconds, three_digits
+
+DTYPES = frozenset({"fp32", "fp16", "bf16", "fp8", "int8", "fp4"})
+
+# Spreadsheets run a cell that starts so as a formula.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def short_names(case_ids: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Return case id -> what tells it apart from its workload's other cases, and a note on what they all share."""
+    parts: dict[str, dict[str, list[str]]] = {}
+    for case_id in dict.fromkeys(case_ids):
+        workload, _, inside = case_id.rstrip("]").partition("[")
+        parts.setdefault(workload, {})[case_id] = inside.split(",")
+    short: dict[str, str] = {}
+    shared: list[str] = []
+    for workload, each in parts.items():
+        same = [part for part in next(iter(each.values())) if all(part in other for other in each.values())]
+        if len(each) == 1 or len(same) < 2:
+            short |= {case_id: case_id for case_id in each}
+            continue
+        # Sizes stay with the case; precision too, so that it is never overlooked.
+        same = [part for part in same if "=" not in part and part not in DTYPES]
+        for case_id, own in each.items():
+            short[case_id] = f"{workload}[{','.join(part for part in own if part not in same)}]"
+        if same:
+            shared.append(f"every {workload}: {', '.join(same)}")
+    return short, shared
+
+
+def run_table(rows: list[Row]) -> Table:
+    """Return the table of a run: one line a case, every number with where it comes from."""
+    several = len({(row.device, row.unit) for row in rows}) > 1
+    table = Table([
+        Column("case"), Column("on", keep=8), Column("time", right=True), Column("+-", right=True, keep=8),
+        Column("rate", right=True), Column("MFU", right=True, keep=5), Column("MBU", right=True, keep=6),
+        Column("bound", keep=4), Column("imbalance", right=True, keep=2), Column("memory", right=True, keep=1),
+        Column("source", keep=9),
+    ])  # fmt: skip
+    short, shared = short_names([row.case_id for row in rows])
+    for row in rows:
+        on = f"{row.device}, {row.unit}" if several else ""
+        if row.status != "ok":
+            table.rows.append([short[row.case_id], on, MISSING, "", "", "", "", "", "", "", row.status])
+            continue
+        table.rows.append([
+            short[row.case_id], on, mark(row) + seconds(row.step_s), plus_minus(row), mark(row) + rate(row), utilization(row, "mfu"),
+            utilization(row, "mbu"), row.bound or "", MISSING if row.imbalance is None else f"{row.imbalance:.2f}",
+            data_size(row.memory_bytes), marked_source(row),
+        ])  # fmt: skip
+    table.notes = notes(rows) + shared
+    return table
+
+
+def mark(row: Row) -> str:
+    """Return what stands before a number that was not measured."""
+    return {"modelled": "~", "published": "^"}.get(row.source, "")
+
+
+def rate(row: Row) -> str:
+    """Return what a row yields per second: tokens by kind, FLOP/s or bytes/s for kernels."""
+    if row.prompt_tokens_per_s is not None:
+        return f"{three_digits(row.prompt_tokens_per_s)} prompt tok/s"
+    if row.output_tokens_per_s is not None:
+        return f"{three_digits(row.output_tokens_per_s)} output tok/s"
+    if row.step_s is None:
+        return MISSING
+    moved = (row.read_bytes or 0) + (row.written_bytes or 0)
+    if row.link_bytes and row.phase == "kernel":
+        return scaled(row.link_bytes / row.step_s, "B/s on links")
+    # A kernel under the ridge of any machine (about 20 FLOP a byte) is judged by bytes.
+    if row.flops and row.flops > 20 * moved:
+        return scaled(row.flops / row.step_s, "FLOP/s")
+    return scaled(moved / row.step_s, "B/s")
+
+
+def plus_minus(row: Row) -> str:
+    """Return half the interval as a percentage, or both sides where they differ much."""
+    if row.interval is None or not row.step_s:
+        return MISSING
+    below, above = 1 - row.interval[0] / row.step_s, row.interval[1] / row.step_s - 1
+    if math.isclose(below, above, rel_tol=0.5) or max(below, above) < 0.02:
+        return percent((below + above) / 2)
+    return f"{-below:+.0%} {above:+.0%}"
+
+
+def utilization(row: Row, key: str) -> str:
+    """Return MFU or MBU: of the sheet's peak, else of the achieved one, marked "*"."""
+    own, achieved = getattr(row, key), getattr(row, f"{key}_achieved")
+    if own is not None:
+        return percent(own)
+    return MISSING if achieved is None else f"{percent(achieved)}*"
+
+
+def marked_source(row: Row) -> str:
+    """Return the source, with "scaled" or "part" where the number does not cover the whole, and what is odd."""
+    marks = [source_of(row)]
+    if row.scope is not None and row.source == "measured":
+        marks.append("part" if "scaled" not in row.scope else "scaled")
+    return ", ".join([*marks, *row.flags])
+
+
+def notes(rows: list[Row]) -> list[str]:
+    """Return what a reader must know beside the table, each thing once."""
+    found: list[str] = []
+    if any(row.mfu is None and row.mfu_achieved is not None for row in rows):
+        found.append("* of the best rates that `bench calibrate -d cpu` reached on this machine")
+    elif any(row.source == "measured" and row.status == "ok" and row.mfu is None for row in rows):
+        found.append("MFU and MBU need this machine's own peaks: bench calibrate -d cpu")
+    tiers = {row.tier for row in rows if row.source == "modelled" and row.tier}
+    if tiers:
+        found.append(
+            f"~ modelled, not measured (tier {', '.join(sorted(tiers))}); +- is P10 to P90 of the calibration's residuals"
+        )
+    if any(row.source == "measured" and row.interval for row in rows):
+        found.append("+- is the 95 % interval of the median inside one process; between processes noise is larger")
+    if any("unstable" in row.flags for row in rows):
+        found.append("unstable: the interval is wider than 3 % to a side; see: bench doctor")
+    scopes = dict.fromkeys(row.scope for row in rows if row.scope)
+    found += [f"covers: {scope}" for scope in scopes]
+    found += dict.fromkeys(
+        f"{row.status}: {row.case_id} on {row.device}: {row.reason}" for row in rows if row.status != "ok"
+    )
+    for row in rows:
+        if row.source == "modelled":
+            found += [note for note in row.notes if note not in found]
+    return found
+
+
+def summary_line(rows: list[Row]) -> str:
+    """Return the run in a sentence: how many rows of which kind, and the share of time spent timing."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        key = row.source if row.status == "ok" else row.status
+        counts[key] = counts.get(key, 0) + 1
+    unstable = sum("unstable" in row.flags for row in rows)
+    parts = [f"{count} {key}" for key, count in counts.items()] + ([f"{unstable} of them unstable"] if unstable else [])
+    return ", ".join(parts) or "no rows"
+
+
+def as_json(run: Run) -> str:
+    """Return a whole run as JSON text."""
+    return msgspec.json.format(msgspec.json.encode(run), indent=2).decode()
+
+
+def as_jsonl(rows: list[Row]) -> str:
+    """Return rows as JSON Lines."""
+    return "\n".join(msgspec.json.encode(row).decode() for row in rows)
+
+
+def as_csv(rows: list[Row]) -> str:
+    """Return rows as CSV: every plain column, numbers as numbers, lists left to JSON."""
+    listed = {"samples_s", "kernels", "definition", "operators", "notes", "flags", "deployment", "interval"}
+    names = [name for name in Row.__struct_fields__ if name not in listed]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*names, "interval_low_s", "interval_high_s"])
+    for row in rows:
+        low, high = row.interval or (None, None)
+        writer.writerow([*(_cell(getattr(row, name)) for name in names), low, high])
+    return out.getvalue().rstrip("\n")
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return "'" + value
+    return value

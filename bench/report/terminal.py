@@ -1,0 +1,106 @@
+"""Prints tables and messages on a terminal: nothing is cut, whole columns go when the window is narrow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+from bench.report.layout import Table
+
+PIPE_WIDTH = 160
+GAP = "  "
+
+
+def width_of(stream: TextIO) -> int:
+    """Return the width to print for: COLUMNS, else the terminal's, else a wide page for pipes and files."""
+    if os.environ.get("COLUMNS", "").isdigit():
+        return max(20, int(os.environ["COLUMNS"]))
+    if stream.isatty():
+        try:
+            return os.get_terminal_size(stream.fileno()).columns
+        except (OSError, ValueError):
+            return 80
+    return PIPE_WIDTH
+
+
+def colored(stream: TextIO, no_color: bool = False) -> bool:
+    """Return whether styles may be used; meaning never hangs on them."""
+    return stream.isatty() and not no_color and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def emit(text: str, stream: TextIO | None = None) -> None:
+    """Write text, replacing what the stream's encoding cannot hold instead of failing."""
+    out = stream or sys.stdout
+    encoding = out.encoding or "utf-8"
+    out.write(text.encode(encoding, errors="replace").decode(encoding) + "\n")
+    out.flush()
+
+
+def table_text(table: Table, width: int, *, bold: bool = False) -> str:
+    """Return a table as aligned text; columns with the lowest `keep` go until it fits, and it says which.
+
+    Below what even the most needed columns take, each row becomes a block of "name  value" lines.
+    """
+    dropped: list[str] = []
+    fitted = table.without_empty()
+    while _width(fitted) > width:
+        index = min(range(len(fitted.columns)), key=lambda i: fitted.columns[i].keep)
+        if fitted.columns[index].keep >= 9:
+            return _blocks(table.without_empty(), dropped=[])
+        dropped.append(fitted.columns[index].name)
+        fitted = fitted.without(index)
+    lines = [table.title, ""] if table.title else []
+    sizes = _sizes(fitted)
+    head = GAP.join(c.name.rjust(s) if c.right else c.name.ljust(s) for c, s in zip(fitted.columns, sizes, strict=True))
+    lines.append(f"\033[1m{head.rstrip()}\033[0m" if bold else head.rstrip())
+    lines.append(GAP.join("-" * size for size in sizes))
+    for row in fitted.rows:
+        cells = [
+            cell.rjust(size) if column.right else cell.ljust(size)
+            for cell, size, column in zip(row, sizes, fitted.columns, strict=True)
+        ]
+        lines.append(GAP.join(cells).rstrip())
+    if dropped:
+        lines.append(f"(left out, the window is narrow: {', '.join(dropped)}; --format md or csv has all)")
+    return "\n".join([*lines, *_noted(table)])
+
+
+def _blocks(table: Table, dropped: list[str]) -> str:
+    size = max(len(column.name) for column in table.columns)
+    blocks = []
+    for row in table.rows:
+        named = zip(table.columns, row, strict=True)
+        blocks.append("\n".join(f"{column.name.ljust(size)}{GAP}{cell}" for column, cell in named if cell not in ("", "-")))
+    head = [table.title] if table.title else []
+    return "\n".join([*head, "\n\n".join(blocks), *_noted(table)])
+
+
+def _noted(table: Table) -> list[str]:
+    return ["", *table.notes] if table.notes else []
+
+
+def _sizes(table: Table) -> list[int]:
+    return [
+        max([len(column.name), *(len(row[index]) for row in table.rows)]) for index, column in enumerate(table.columns)
+    ]
+
+
+def _width(table: Table) -> int:
+    return sum(_sizes(table)) + len(GAP) * (len(table.columns) - 1)
+
+
+def markdown(table: Table) -> str:
+    """Return a table as GitHub Markdown, all columns."""
+    full = table.without_empty()
+    lines = [f"**{_escaped(table.title)}**", ""] if table.title else []
+    lines.append("| " + " | ".join(_escaped(c.name) for c in full.columns) + " |")
+    lines.append("|" + "|".join("---:" if c.right else "---" for c in full.columns) + "|")
+    lines += ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in full.rows]
+    if table.notes:
+        lines += ["", *(f"- {_escaped(note)}" for note in table.notes if note)]
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

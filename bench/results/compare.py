@@ -1,0 +1,204 @@
+"""Puts results side by side: joined on case_id, with a ratio, its interval and a reading in words.
+
+The words come from a table, not from free text: an interval inside 2 % reads "equal", one wholly beyond 2 % names the
+better side, anything else "cannot tell apart". A modelled or published number on either side puts "estimated:" in front.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import msgspec
+
+from bench.results.record import Environment, Row
+
+EQUAL = 0.02
+
+RATES = {"prefill": "prompt_tokens_per_s", "decode": "output_tokens_per_s"}
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One side of a comparison: a label, its rows, and the environment where there is a run file."""
+
+    label: str
+    rows: list[Row]
+    environment: Environment | None = None
+
+    @property
+    def units(self) -> list[str]:
+        return list(dict.fromkeys(row.unit for row in self.rows))
+
+    def row(self, case_id: str, unit: str) -> Row | None:
+        for row in self.rows:
+            if row.case_id == case_id and row.unit == unit:
+                return row
+        return None
+
+
+class Compared(msgspec.Struct, kw_only=True):
+    """One line: a case on two sides. `ratio` is A over B in the direction of the metric."""
+
+    case_id: str
+    metric: str
+    a_label: str
+    b_label: str
+    a_unit: str
+    b_unit: str
+    a: float | None = None
+    b: float | None = None
+    a_step_s: float | None = None
+    b_step_s: float | None = None
+    a_source: str = ""
+    b_source: str = ""
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
+    reading: str
+
+
+@dataclass
+class Comparison:
+    """All lines, what differs between the sides, and what could not be put side by side."""
+
+    operands: list[Operand]
+    lines: list[Compared] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    apart: list[str] = field(default_factory=list)
+
+
+def compare(operands: list[Operand]) -> Comparison:
+    """Compare the first operand with each of the others, case by case, per unit."""
+    result = Comparison(operands, differences=differences(operands))
+    first = operands[0]
+    for other in operands[1:]:
+        pairs = _unit_pairs(first, other)
+        for case_id in _case_ids([first, other]):
+            for a_unit, b_unit in pairs:
+                a, b = first.row(case_id, a_unit), other.row(case_id, b_unit)
+                problem = _apart(a, b, first.label, other.label)
+                if problem is None and a is not None and b is not None:
+                    result.lines.append(_line(a, b, first.label, other.label))
+                elif problem is not None:
+                    text = f"{case_id}: {problem}"
+                    if text not in result.apart:
+                        result.apart.append(text)
+    return result
+
+
+def _case_ids(operands: list[Operand]) -> list[str]:
+    return list(dict.fromkeys(row.case_id for operand in operands for row in operand.rows))
+
+
+def _unit_pairs(a: Operand, b: Operand) -> list[tuple[str, str]]:
+    """Same unit with same unit where both have them; else every unit of one with the only unit of the other."""
+    if set(a.units) == set(b.units):
+        return [(unit, unit) for unit in a.units]
+    return [(x, y) for x in a.units for y in b.units]
+
+
+def _apart(a: Row | None, b: Row | None, a_label: str, b_label: str) -> str | None:
+    """Why two rows cannot be compared, or None."""
+    problems: list[str] = []
+    for row, label in ((a, a_label), (b, b_label)):
+        if row is None:
+            problems.append(f"{label} has no such case")
+        elif row.status != "ok":
+            problems.append(f"{label} {row.status}: {row.reason}")
+    if problems or a is None or b is None:
+        return "; ".join(problems)
+    if a.definition_hash != b.definition_hash:
+        return "the definition differs between the two sides; run both again with the same files"
+    return None
+
+
+def _line(a: Row, b: Row, a_label: str, b_label: str) -> Compared:
+    metric = RATES.get(a.phase, "step_s")
+    higher = metric != "step_s"
+    x, y = _value(a, metric), _value(b, metric)
+    line = Compared(
+        case_id=a.case_id, metric=metric, a_label=a_label, b_label=b_label, a_unit=a.unit, b_unit=b.unit,
+        a=x, b=y, a_step_s=a.step_s, b_step_s=b.step_s, a_source=source_of(a), b_source=source_of(b),
+        reading="cannot tell: a number is missing",
+    )  # fmt: skip
+    if not x or not y:
+        return line
+    line.ratio = x / y
+    below, above = _spread(a, flip=higher), _spread(b, flip=higher)
+    if below and above:
+        # Independent errors add up in squares of logarithms.
+        low = math.hypot(below[0], above[1])
+        high = math.hypot(below[1], above[0])
+        line.interval = (line.ratio * math.exp(-low), line.ratio * math.exp(high))
+    names = (_named(a_label, a.unit, b.unit), _named(b_label, b.unit, a.unit))
+    estimated = "modelled" in (a.source, b.source) or "published" in (a.source, b.source)
+    line.reading = reading(line.ratio, line.interval, names, higher=higher, estimated=estimated)
+    return line
+
+
+def _named(label: str, unit: str, other_unit: str) -> str:
+    return label if unit == other_unit else f"{label} ({unit})"
+
+
+def _value(row: Row, metric: str) -> float | None:
+    value = getattr(row, metric)
+    return None if value is None else float(value)
+
+
+def _spread(row: Row, *, flip: bool) -> tuple[float, float] | None:
+    """How far below and above the value its interval reaches, as logarithms; flipped for rates (1 / time)."""
+    if row.interval is None or not row.step_s or row.interval[0] <= 0:
+        return None
+    below, above = math.log(row.step_s / row.interval[0]), math.log(row.interval[1] / row.step_s)
+    below, above = max(below, 0.0), max(above, 0.0)
+    return (above, below) if flip else (below, above)
+
+
+def reading(
+    ratio: float, interval: tuple[float, float] | None, names: tuple[str, str], *, higher: bool, estimated: bool
+) -> str:
+    """Return the verdict in words for a ratio A over B and its interval."""
+    front = "estimated: " if estimated else ""
+    if interval is None:
+        return f"{front}cannot tell: no interval"
+    low, high = interval
+    if 1 - EQUAL <= low and high <= 1 + EQUAL:
+        return f"{front}equal within {EQUAL:.0%}"
+    if low > 1 + EQUAL or high < 1 - EQUAL:
+        a_better = (low > 1) == higher
+        factor = ratio if ratio > 1 else 1 / ratio
+        return f"{front}{names[0] if a_better else names[1]} better by {factor:.2f}x"
+    return f"{front}cannot tell apart"
+
+
+def source_of(row: Row) -> str:
+    """Return where a row's numbers come from, as it is printed: measured, or modelled with its tier."""
+    return row.source if row.tier is None else f"{row.source}:{row.tier}"
+
+
+def differences(operands: list[Operand]) -> list[str]:
+    """Return the settings that are not the same on all sides, one line each."""
+    sides: list[dict[str, str]] = [_settings(operand) for operand in operands]
+    keys = list(dict.fromkeys(key for side in sides for key in side))
+    lines = []
+    for key in keys:
+        values = [side.get(key, "-") for side in sides]
+        if len(set(values)) > 1:
+            lines.append(f"{key}: " + " | ".join(values))
+    return lines
+
+
+def _settings(operand: Operand) -> dict[str, str]:
+    settings = {
+        "device": ", ".join(dict.fromkeys(row.device_name for row in operand.rows)) or "-",
+        "unit": ", ".join(operand.units) or "-",
+        "source": ", ".join(dict.fromkeys(source_of(row) for row in operand.rows)) or "-",
+    }
+    env = operand.environment
+    if env is not None:
+        settings |= {
+            "machine": env.fingerprint, "cpu": env.cpu, "cores": str(env.cores), "os": env.os,
+            "governor": env.governor or "not shown", "accelbench": env.bench_version,
+        }  # fmt: skip
+        settings |= env.packages
+    return settings

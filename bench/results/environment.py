@@ -1,0 +1,101 @@
+"""What a run was made with and on: enough to say whether two runs may be compared."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import socket
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+import bench
+from bench.results.record import Environment
+
+PACKAGES = ("torch", "numpy", "msgspec", "torch-npu", "torch-musa", "torch-gcu", "triton")
+
+
+def collect(command: list[str], devices: dict[str, dict[str, str]], fingerprint: str) -> Environment:
+    """Return the environment of this machine now; torch is asked for its version without being imported."""
+    memory = psutil.virtual_memory()
+    return Environment(
+        bench_version=bench.__version__,
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        command=" ".join(command),
+        host=socket.gethostname(),
+        fingerprint=fingerprint,
+        python=platform.python_version(),
+        os=f"{platform.system()} {platform.release()}",
+        cpu=devices.get("cpu", {}).get("name") or platform.processor() or platform.machine(),
+        cores=psutil.cpu_count(logical=False) or os.cpu_count() or 1,
+        threads=os.cpu_count(),
+        memory_bytes=memory.total,
+        container=container(),
+        governor=governor(),
+        load_average=load_average(),
+        packages=packages(),
+        commit=commit(),
+        devices=devices,
+    )
+
+
+def packages() -> dict[str, str]:
+    """Return package -> version of what decides speed, where installed."""
+    found: dict[str, str] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def governor() -> str | None:
+    """Return the CPU frequency governor, or None where the machine does not show one (virtual machines)."""
+    path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
+
+
+def load_average() -> float | None:
+    """Return the one-minute load average."""
+    try:
+        return os.getloadavg()[0]
+    except (OSError, AttributeError):
+        return None
+
+
+def container() -> str | None:
+    """Return the kind of container this process runs in, or None."""
+    if Path("/.dockerenv").exists():
+        return "docker"
+    if Path("/run/.containerenv").exists():
+        return "podman"
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return "kubernetes"
+    return None
+
+
+def commit() -> str | None:
+    """Return the git commit of the current folder, with "+" where it has changes, or None outside a repository."""
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "") if head else None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], capture_output=True, text=True, timeout=5, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def command_line() -> list[str]:
+    """Return the command as it was typed, with the program's plain name."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]

@@ -1,0 +1,160 @@
+"""Every quantity a row can show: what it means, how it is worked out, in which unit, after whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One quantity: its definition in a sentence, its formula, unit, direction and source."""
+
+    name: str
+    definition: str
+    formula: str
+    unit: str
+    better: str
+    source: str
+
+
+_EVERY = (
+    Metric(
+        "step_s",
+        "Time of one forward step: the whole prompt in prefill, one token for every sequence in decode.",
+        "median of samples_s (measured), or the sum of priced kernels and host overhead (modelled)",
+        "s",
+        "lower",
+        "median: less moved by stalls than the mean (Georges, Buytaert, Eeckhout, OOPSLA 2007)",
+    ),
+    Metric(
+        "ttft_s",
+        "Time to first token: processing the prompt, without queueing or network.",
+        "step_s of a prefill case",
+        "s",
+        "lower",
+        "MLPerf Inference rules (there with queueing)",
+    ),
+    Metric(
+        "tpot_s",
+        "Time per output token after the first: one decode step.",
+        "step_s of a decode case",
+        "s",
+        "lower",
+        "MLPerf Inference rules",
+    ),
+    Metric(
+        "prompt_tokens_per_s",
+        "Prompt tokens processed per second by one unit (die, package, machine).",
+        "batch * input_len / step_s * devices in the unit / tp",
+        "prompt tokens/s",
+        "higher",
+        "accelbench: token kinds are never added up",
+    ),
+    Metric(
+        "output_tokens_per_s",
+        "Tokens generated per second by one unit (die, package, machine).",
+        "batch / step_s * devices in the unit / tp",
+        "output tokens/s",
+        "higher",
+        "accelbench: token kinds are never added up",
+    ),
+    Metric(
+        "flops",
+        "FLOPs of matrix products in one step on one device; 2 per multiply-add, causal attention counts what is seen.",
+        "sum over the program's kernels, read by the cost operators",
+        "FLOP",
+        "",
+        "accelbench; agrees with torch.utils.flop_counter where that counts the same work",
+    ),
+    Metric(
+        "read_bytes",
+        "Bytes one step has to read: every operand once, touched experts only, every visible cached token once.",
+        "sum over the program's kernels",
+        "B",
+        "",
+        "accelbench: the least that any kernel can read",
+    ),
+    Metric(
+        "written_bytes",
+        "Bytes one step has to write: every result once.",
+        "sum over the program's kernels",
+        "B",
+        "",
+        "accelbench: the least that any kernel can write",
+    ),
+    Metric(
+        "mfu",
+        "Model FLOPs utilization: achieved FLOP/s over the sheet's dense peak of the case's dtype.",
+        "flops / step_s / peak_flops",
+        "share",
+        "higher",
+        "PaLM, arXiv:2204.02311; above 100 % is shown, not clipped",
+    ),
+    Metric(
+        "mbu",
+        "Memory bandwidth utilization: bytes that had to move per second over the sheet's bandwidth.",
+        "(read_bytes + written_bytes) / step_s / peak_bytes_per_s",
+        "share",
+        "higher",
+        "Databricks, LLM inference performance engineering (2023)",
+    ),
+    Metric(
+        "mfu_achieved",
+        "As mfu, but of the best GEMM rate this machine reached in `bench calibrate`.",
+        "flops / step_s / achieved gemm_flops[dtype]",
+        "share",
+        "higher",
+        "accelbench: for machines that no sheet describes",
+    ),
+    Metric(
+        "mbu_achieved",
+        "As mbu, but of the best read or copy rate this machine reached in `bench calibrate`.",
+        "(read_bytes + written_bytes) / step_s / max(read, copy) bytes per second",
+        "share",
+        "higher",
+        "accelbench; above 100 % where operands stay in a cache",
+    ),
+    Metric(
+        "bound",
+        "What limits the step: compute, memory, link (messages between devices) or launch (starting kernels).",
+        "modelled: where most of the priced time goes; measured: the higher of the two roofs",
+        "",
+        "",
+        "roofline model, Williams, Waterman, Patterson, CACM 2009",
+    ),
+    Metric(
+        "interval",
+        "How sure the number is.",
+        "measured: 95 % interval of the median by order statistics, inside one process;"
+        " modelled: P10 to P90 of the calibration's residuals, carried to the step",
+        "s",
+        "",
+        "Hahn and Meeker, Statistical Intervals; between processes the noise is larger",
+    ),
+    Metric(
+        "imbalance",
+        "Expert imbalance that the routing realised.",
+        "largest load of an expert / mean load",
+        "ratio",
+        "lower",
+        "DeepSeek-V3, arXiv:2412.19437",
+    ),
+    Metric(
+        "memory_bytes",
+        "Memory one device needs: weights, KV cache, and three times the largest kernel's results.",
+        "read by the cost operators",
+        "B",
+        "lower",
+        "accelbench",
+    ),
+    Metric(
+        "joules_per_token",
+        "Energy per token from measured power over the timed window; never from a design power.",
+        "power_w / tokens per second",
+        "J/token",
+        "lower",
+        "MLPerf Power",
+    ),
+)
+
+METRICS = {metric.name: metric for metric in _EVERY}
