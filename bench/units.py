@@ -118,7 +118,8 @@ def _stepped(pieces: list[str], part: str, where: str) -> list[int]:
         raise DefinitionError(f"{where}: step {pieces[2]!r} in {part!r} is neither x2 or more nor +1 or more")
     if last < first:
         raise DefinitionError(f"{where}: range {part!r} ends below its start")
-    values, value = [], first
+    values: list[int] = []
+    value = first
     while value <= last and len(values) < 10_000:
         values.append(value)
         value = value * step if kind == "x" else value + step

@@ -29,7 +29,7 @@ DEFAULT_WORKLOADS = ("deepseek-r1-prefill", "deepseek-r1-decode")
 @click.command(name="compare")
 @click.argument("operands", nargs=-1, required=True, metavar="A B [C...]", shell_complete=options.complete_device)
 @click.option("-w", "--workload", "names", multiple=True, metavar="NAME", shell_complete=options.complete_workload,
-              help="Cases to model where no run file gives them.  [default: deepseek-r1 prefill and decode]")  # fmt: skip
+              help="Cases to model where no run file gives them.  [default: deepseek-r1-*]")  # fmt: skip
 @options.sweep
 @options.output_format
 @options.no_color
@@ -69,7 +69,9 @@ def read_operands(words: tuple[str, ...], names: tuple[str, ...], overrides: dic
     for word in words:
         if word in files:
             operand = files[word]
-            operands.append(Operand(operand.label, [r for r in operand.rows if r.case_id in wanted], operand.environment))
+            operands.append(
+                Operand(operand.label, [r for r in operand.rows if r.case_id in wanted], operand.environment)
+            )
         else:
             operands.append(_modelled(word, cases))
     return operands
@@ -99,7 +101,7 @@ def _modelled(device: str, cases: list[Case]) -> Operand:
     if device not in sheets:
         if device in present_devices():
             raise DefinitionError(
-                f"'{device}' is on this machine, so it is measured, not modelled: bench run -d {device}, then compare its file"
+                f"'{device}' is on this machine, so it is measured: bench run -d {device}, then compare its file"
             )
         hint = nearest(device, sheets) or f"; sheets: {listed(sheets)}"
         raise DefinitionError(f"'{device}' is neither a run file nor a device{hint} (see: bench devices)")
@@ -110,7 +112,12 @@ def show(comparison: Comparison, form: str, no_color: bool) -> None:
     """Print a comparison in the form asked for; what differs comes first."""
     rows = [row for operand in comparison.operands for row in operand.rows]
     if form == "json":
-        content = {"differences": comparison.differences, "lines": comparison.lines, "apart": comparison.apart, "rows": rows}
+        content = {
+            "differences": comparison.differences,
+            "lines": comparison.lines,
+            "apart": comparison.apart,
+            "rows": rows,
+        }
         emit(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
     elif form == "jsonl":
         emit(as_jsonl(rows))
@@ -120,7 +127,11 @@ def show(comparison: Comparison, form: str, no_color: bool) -> None:
         table = comparison_table(comparison)
         head, tail = head_lines(comparison), tail_lines(comparison)
         if form == "md":
-            emit("\n".join([*(f"> {line.strip()}  " for line in head), "", markdown(table), "", *(f"{t}  " for t in tail)]))
+            emit(
+                "\n".join(
+                    [*(f"> {line.strip()}  " for line in head), "", markdown(table), "", *(f"{t}  " for t in tail)]
+                )
+            )
             return
         emit("\n".join(head) + "\n")
         emit(table_text(table, width_of(sys.stdout), bold=colored(sys.stdout, no_color)))

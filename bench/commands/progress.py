@@ -69,13 +69,16 @@ class Progress:
             done = event.index + (event.kind == "rows")
             left = expected_s(self.planned[done:])
             self._bar.update(
-                self._task, completed=done, description=f"{event.planned.case.case_id}{phase}", left=f"about {seconds(left)} left"
+                self._task,
+                completed=done,
+                description=f"{event.planned.case.case_id}{phase}",
+                left=f"about {seconds(left)} left",
             )
 
     def _line(self, event: Event, row: Row) -> str:
         number = f"{event.index + 1:>{len(str(event.total))}}/{event.total}"
         if row.status == "ok":
-            text = f"{seconds(row.step_s):>9}  +-{plus_minus(row):<6} {rate(row)}"
+            text = f"{seconds(row.step_s):>9}  (+- {plus_minus(row)})  {rate(row)}"
         else:
             text = f"{row.reason}"
         return f"{number}  {row.status:<11} {row.case_id}  {text}"

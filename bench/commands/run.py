@@ -53,4 +53,3 @@ def command(
     folder = runs_folder(out)
     started = session.resume(folder, resume) if resume is not None else session.start(asked, folder)
     return session.go(started, limit_s=limit, memory_gb=memory, form=form, quiet=quiet, no_color=no_color)
-

@@ -21,7 +21,7 @@ from bench.report.layout import Column, Table
 from bench.report.rows import as_csv, as_json, as_jsonl, run_table, summary_line
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
 from bench.results.environment import collect, command_line, load_average
-from bench.results.store import Journal, newest_journal, new_run, new_run_id
+from bench.results.store import Journal, new_run, new_run_id, newest_journal
 from bench.units import data_size, seconds
 from bench.workloads.schema import Case
 from bench.workloads.sweep import select_cases
@@ -109,7 +109,9 @@ def resume(folder: Path, name: str) -> Started:
     return Started(journal, planned, len(journal.run.rows))
 
 
-def go(started: Started, *, limit_s: float | None, memory_gb: float | None, form: str, quiet: bool, no_color: bool) -> int:
+def go(
+    started: Started, *, limit_s: float | None, memory_gb: float | None, form: str, quiet: bool, no_color: bool
+) -> int:
     """Run what is left, print the table, return the exit code. Whatever happens, finished rows are on disk."""
     journal, planned = started.journal, started.planned
     if not quiet:
@@ -163,7 +165,10 @@ def _conclude(rows: list[Any], path: Path, interrupted: bool) -> None:
     share = f" {timed / wall:.0%} of the time inside timed or warm-up regions." if wall and timed else ""
     emit(f"{summary_line(rows)}.{share}", sys.stderr)
     if interrupted:
-        emit(f"interrupted; saved {project.shown(path)}. Go on with: bench run --resume {project.shown(path)}", sys.stderr)
+        emit(
+            f"interrupted; saved {project.shown(path)}. Go on with: bench run --resume {project.shown(path)}",
+            sys.stderr,
+        )
         return
     emit(f"Saved {project.shown(path)}", sys.stderr)
     emit(f"Next:  bench compare {project.shown(path)} h100-sxm   or   bench explain mfu", sys.stderr)

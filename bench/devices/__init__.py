@@ -1,0 +1,1 @@
+"""Where it runs: sheets, the adapter seam, one file per adapter, the emulated device."""

@@ -83,7 +83,17 @@ def adapter_classes() -> dict[str, Callable[[int], Adapter]]:
 
 def present_devices() -> dict[str, str]:
     """Return device name -> vendor for every device of this machine, in the adapters' order."""
-    return {name: vendor for vendor, cls in adapter_classes().items() for name in cls.available()}  # type: ignore[attr-defined]
+    found: dict[str, str] = {}
+    for vendor, cls in adapter_classes().items():
+        try:
+            names = cls.available()  # type: ignore[attr-defined]
+        except Exception as error:  # a plug-in that fails here must be named, too
+            raise DeviceError(
+                f"adapter '{vendor}' cannot say what is here: {type(error).__name__}: {error};"
+                " uninstall or repair its package"
+            ) from None
+        found |= dict.fromkeys(names, vendor)
+    return found
 
 
 def open_device(name: str) -> Adapter:

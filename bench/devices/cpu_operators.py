@@ -41,7 +41,9 @@ class CpuOperators(TorchOperators):
         """Return the fastest way for this operator and shape; measured once, then remembered."""
         picked = self._picked.get((operator, key))
         if picked is None:
-            seconds = {name: _shortest(way) for name, way in ways.items()} if len(ways) > 1 else dict.fromkeys(ways, 0.0)
+            seconds = (
+                {name: _shortest(way) for name, way in ways.items()} if len(ways) > 1 else dict.fromkeys(ways, 0.0)
+            )
             picked = self._picked[operator, key] = min(seconds, key=seconds.__getitem__)
             known = self.used.get(operator)
             if known is None or picked not in known.split(" | "):
@@ -59,18 +61,18 @@ class CpuOperators(TorchOperators):
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None, *, name: str) -> Tensor:
         if weight.is_mkldnn:
-            return _packed_linear(x, weight, bias)
+            return packed_linear(x, weight, bias)
         if weight.numel() < SMALLEST_PACKED or weight is self._kept.get("embed"):
             return F.linear(x, weight, bias)
         key = (len(x), tuple(weight.shape))
         ways: dict[str, Callable[[], Any]] = {"F.linear": lambda: F.linear(x, weight, bias)}
-        packed = _pack(weight) if self._may("linear", key, "packed") else None
+        packed = pack(weight) if self._may("linear", key, "packed") else None
         if packed is not None:
-            ways["oneDNN packed weight"] = lambda: _packed_linear(x, packed, bias)
+            ways["oneDNN packed weight"] = lambda: packed_linear(x, packed, bias)
         if self.pick("linear", key, ways) == "F.linear" or packed is None:
             return F.linear(x, weight, bias)
         self._replace(weight, packed)
-        return _packed_linear(x, packed, bias)
+        return packed_linear(x, packed, bias)
 
     def grouped_linear(
         self, x: Tensor, weight: Tensor, routing: Routed, bias: Tensor | None = None, *, name: str
@@ -177,7 +179,7 @@ def _shortest(way: Callable[[], Any]) -> float:
     return best
 
 
-def _pack(weight: Tensor) -> Tensor | None:
+def pack(weight: Tensor) -> Tensor | None:
     """Return a weight in oneDNN's own layout, or None where this CPU or dtype has none."""
     try:
         packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, None)
@@ -187,7 +189,7 @@ def _pack(weight: Tensor) -> Tensor | None:
     return packed
 
 
-def _packed_linear(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+def packed_linear(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+    """x [T, k] by a weight from `pack`, [n, k] transposed: [T, n]."""
     out: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
     return out
-

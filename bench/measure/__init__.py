@@ -1,0 +1,1 @@
+"""The one room that knows workloads, devices and results: runs cases and makes rows."""

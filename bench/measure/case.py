@@ -64,7 +64,7 @@ def measure(case: Case, adapter: Adapter, report: Report) -> Row:
 
     report("timing")
     with _inference():
-        once, calls = _timed(program, operators, adapter, case.time_s)
+        once, calls = _timed(program, operators, adapter)
         samples = sample(once, case.time_s)
     _fill_time(row, samples, calls)
     row.scope = _scope(case, operators)
@@ -115,7 +115,7 @@ def _inference() -> contextlib.AbstractContextManager[Any]:
     return torch.inference_mode()
 
 
-def _timed(program: Callable[[Any], Any], operators: Any, adapter: Adapter, budget_s: float) -> tuple[Callable[[], float], int]:
+def _timed(program: Callable[[Any], Any], operators: Any, adapter: Adapter) -> tuple[Callable[[], float], int]:
     """Return a function that times one sample in seconds of one call, and the calls a sample holds."""
     if operators.layers is not None:
         return _scaled(program, operators, adapter), 1
@@ -148,7 +148,10 @@ def _scaled(program: Callable[[Any], Any], operators: Any, adapter: Adapter) -> 
 
     def once() -> float:
         outside = alone("")
-        return outside + sum((alone(kind) - outside) * count / runs for kind, (count, runs) in kinds.items())
+        total = outside
+        for kind, (count, runs) in kinds.items():
+            total += (alone(kind) - outside) * count / runs
+        return total
 
     return once
 

@@ -5,8 +5,8 @@ import contextlib
 with contextlib.suppress(ImportError):
     import torch  # noqa: F401
 
-import bench.cli  # noqa: F401
-import bench.measure.worker  # noqa: F401
+import bench.cli
+import bench.measure.worker
 
 with contextlib.suppress(ImportError):
     import bench.devices.cpu_operators  # noqa: F401

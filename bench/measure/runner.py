@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
-import multiprocessing.forkserver
 import os
 import signal
 import time
@@ -16,6 +16,7 @@ import msgspec
 import psutil
 
 from bench.devices.adapter import open_device
+from bench.errors import BenchError
 from bench.measure.rows import modelled_rows, new_row
 from bench.results.record import Row
 from bench.results.store import Journal
@@ -120,6 +121,38 @@ def _work(connection: Any, content: bytes, device: str) -> None:
     work(connection, content, device)
 
 
+def in_worker(module: str, function: str, argument: str, report: Callable[[str], object]) -> bytes:
+    """Call `module.function(argument, report)` in a worker; return the bytes it gives, passing on what it reports.
+
+    Raises: BenchError when the worker ends without a result.
+    """
+    context = _context()
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=_call, args=(sending, module, function, argument), daemon=True)
+    process.start()
+    sending.close()
+    try:
+        while True:
+            try:
+                kind, content = receiving.recv()
+            except EOFError:
+                process.join(5)
+                raise BenchError(f"{module}: {_exit_reason(process)}") from None
+            if kind == "result":
+                return bytes(content)
+            report(content)
+    finally:
+        _end(process)
+        receiving.close()
+
+
+def _call(connection: Any, module: str, function: str, argument: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    called = getattr(importlib.import_module(module), function)
+    connection.send(("result", called(argument, lambda text: connection.send(("report", text)))))
+    connection.close()
+
+
 def _context() -> Any:
     """Return a way to start workers: a server that has torch loaded and forks, else fresh processes."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
@@ -163,7 +196,7 @@ def _memory_limit(case: Case, limits: Limits) -> float:
     memory = psutil.virtual_memory()
     room = memory.available * MEMORY_LIMIT_SHARE
     given = limits.memory_bytes or (case.memory_gb * 1e9 if case.memory_gb else None)
-    return min(given, room) if given else room
+    return float(min(given, room) if given else room)
 
 
 def _failed(each: Planned, status: Any, reason: str) -> Row:

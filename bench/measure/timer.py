@@ -12,7 +12,9 @@ TARGET = 0.01
 STABLE = 0.03
 SETTLED = 0.03
 MOST_SAMPLES = 2000
-FEWEST_SAMPLES = 3
+# Enough for an interval of the median; a case whose steps are very slow gets three times its time for them.
+FEWEST_SAMPLES = 6
+MOST_PATIENCE = 3.0
 # Share of the time that warm-up may take, and that sampling takes at least, so that slow drifts are seen.
 WARMUP_SHARE = 0.25
 LEAST_SHARE = 0.6
@@ -46,7 +48,7 @@ def sample(once: TimeOnce, budget_s: float, clock: Clock = time.perf_counter) ->
 
     once: runs the step and returns its seconds as the device's own clock has them.
     Stops when the median's 95 % interval is within 1 % (after 60 % of the time, so that drift shows), when time is up
-    (with at least three samples, however long they take), or at 2,000 samples.
+    (with six samples, or after three times the time whatever there is), or at 2,000 samples.
     """
     start = clock()
     warmup = _warm_up(once, budget_s * WARMUP_SHARE, clock)
@@ -59,7 +61,7 @@ def sample(once: TimeOnce, budget_s: float, clock: Clock = time.perf_counter) ->
         if len(seconds) >= MOST_SAMPLES:
             reason = f"{MOST_SAMPLES} samples"
             break
-        if gone >= budget_s and len(seconds) >= FEWEST_SAMPLES:
+        if gone >= budget_s * (1 if len(seconds) >= FEWEST_SAMPLES else MOST_PATIENCE):
             reason = f"time limit {budget_s:g} s"
             break
         if gone >= budget_s * LEAST_SHARE and len(seconds) >= check_at:

@@ -6,16 +6,16 @@ import os
 import signal
 import sys
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import msgspec
 
 from bench.devices.adapter import open_device
 from bench.errors import BenchError, Unsupported
-from bench.measure.case import measure, unsupported_row
+from bench.measure.case import Report, measure, unsupported_row
 from bench.measure.rows import new_row
-from bench.results.record import Row
+from bench.results.record import Row, Status
 from bench.workloads.schema import Case
-
 
 
 def work(connection: Connection, content: bytes, device: str) -> None:
@@ -31,13 +31,13 @@ def work(connection: Connection, content: bytes, device: str) -> None:
     os._exit(0)
 
 
-def guarded(case: Case, device: str, report: object) -> Row:
+def guarded(case: Case, device: str, report: Report) -> Row:
     """Measure; whatever goes wrong becomes a row with its reason."""
     adapter = open_device(device)
     name, unit = adapter.facts()["name"], adapter.unit
     row = new_row(case, device=device, device_name=name, unit=unit, source="measured")
     try:
-        return measure(case, adapter, report)  # type: ignore[arg-type]
+        return measure(case, adapter, report)
     except Unsupported as error:
         return unsupported_row(case, device, name, unit, error)
     except MemoryError:
@@ -49,7 +49,7 @@ def guarded(case: Case, device: str, report: object) -> Row:
     return row
 
 
-def classify(error: Exception) -> tuple[str, str]:  # type: ignore[return]
+def classify(error: Exception) -> tuple[Status, str]:
     """Return (status, reason) of an exception: out of memory, a missing operator, or an error with its place."""
     text = " ".join(str(error).split())[:300]
     name = type(error).__name__
@@ -60,5 +60,5 @@ def classify(error: Exception) -> tuple[str, str]:  # type: ignore[return]
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
-    place = "" if frame is None else f" ({os.path.basename(frame.tb_frame.f_code.co_filename)}:{frame.tb_lineno})"
+    place = "" if frame is None else f" ({Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno})"
     return "error", f"{name}: {text}{place}"

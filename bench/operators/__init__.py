@@ -1,0 +1,1 @@
+"""The vocabulary: operators and their three readings, torch, cost and reference."""

@@ -290,7 +290,13 @@ class CostOperators:
         reads = x.bytes + (0 if shared is None else shared.bytes)
         kind = "permute" if ranks == 1 else "ep_combine"
         return self._launch(
-            kind, "combine", reads, result, link_bytes=sent, ranks=ranks, activation_bytes=np.maximum(x.bytes, result.bytes)
+            kind,
+            "combine",
+            reads,
+            result,
+            link_bytes=sent,
+            ranks=ranks,
+            activation_bytes=np.maximum(x.bytes, result.bytes),
         )
 
     def sample(self, logits: Shape) -> Shape:
@@ -323,7 +329,8 @@ class CostOperators:
 def _sum_min(length: Dim, cap: int) -> Dim:
     """Sum of min(i, cap) for i = 1 .. length, for numbers and arrays."""
     short = np.minimum(length, cap)
-    return short * (short + 1) / 2 + np.maximum(length - cap, 0) * cap
+    total: Dim = short * (short + 1) / 2 + np.maximum(length - cap, 0) * cap
+    return total
 
 
 def read_cost(program: Any, step: Step, dtype: str) -> Work:

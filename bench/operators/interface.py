@@ -118,7 +118,7 @@ class Operators(Protocol[Tensor]):
         """silu(gate) * up on [T, 2 * n] with gate first; with `clamp` gpt-oss's clipped form (alpha 1.702, up + 1)."""
 
     def append(self, name: str, x: Tensor, heads: int) -> Tensor:
-        """Write this step's keys or values to the static cache; return the visible cache [batch, context, heads * d]."""
+        """Write this step's keys or values to the static cache; return the visible one [batch, context, heads * d]."""
 
     def attention(
         self,
@@ -171,7 +171,9 @@ class Operators(Protocol[Tensor]):
     def dispatch(self, x: Tensor, routing: Any, *, ranks: int) -> Tensor:
         """Bring token rows to their experts, sorted by expert: [T, h] to [rows, h]; over links where ranks > 1."""
 
-    def grouped_linear(self, x: Tensor, weight: Tensor, routing: Any, bias: Tensor | None = None, *, name: str) -> Tensor:
+    def grouped_linear(
+        self, x: Tensor, weight: Tensor, routing: Any, bias: Tensor | None = None, *, name: str
+    ) -> Tensor:
         """Each expert's rows by its own weight [experts, n, k] transposed: [rows, k] to [rows, n]."""
 
     def combine(self, x: Tensor, routing: Any, shared: Tensor | None, *, ranks: int) -> Tensor:

@@ -61,7 +61,8 @@ class Work:
 
     def total(self, quantity: str) -> Dim:
         """Sum of one quantity ("flops", "read_bytes", "written_bytes", "link_bytes") over all launches."""
-        return sum((getattr(k, quantity) * k.count for k in self.kernels), start=0)
+        total: Dim = sum((getattr(k, quantity) * k.count for k in self.kernels), start=0)
+        return total
 
     @property
     def launches(self) -> int:

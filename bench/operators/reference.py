@@ -78,18 +78,19 @@ class ReferenceOperators:
 
     def head_linear(self, x: Floats, weight: Floats, *, name: str) -> Floats:
         heads, k, _ = weight.shape
-        return np.einsum("thk,hkn->thn", x.reshape(len(x), heads, k), weight).reshape(len(x), -1)
+        return np.asarray(np.einsum("thk,hkn->thn", x.reshape(len(x), heads, k), weight).reshape(len(x), -1))
 
     def rms_norm(self, x: Floats, weight: Floats, eps: float, residual: Floats | None = None) -> tuple[Floats, Floats]:
         summed = x if residual is None else x + residual
         parts = summed.reshape(*summed.shape[:-1], -1, len(weight))
         mean_square = np.mean(parts * parts, axis=-1, keepdims=True, dtype=np.float32)
-        return (parts / np.sqrt(mean_square + np.float32(eps)) * weight).reshape(summed.shape), summed
+        normalised = parts / np.sqrt(mean_square + np.float32(eps)) * weight
+        return np.asarray(normalised.reshape(summed.shape), dtype=np.float32), summed
 
     def layer_norm(self, x: Floats, weight: Floats, bias: Floats) -> Floats:
         centred = x - x.mean(axis=-1, keepdims=True)
         deviation = np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + np.float32(1e-6))
-        return centred / deviation * weight + bias
+        return np.asarray(centred / deviation * weight + bias)
 
     def rope(self, x: Floats, heads: int, theta: float) -> Floats:
         parts = x.reshape(self.batch, self.new, heads, -1)
@@ -243,7 +244,7 @@ class ReferenceOperators:
         return out if shared is None else out + shared
 
     def sample(self, logits: Floats) -> Ids:
-        return np.argmax(logits, axis=-1)
+        return np.asarray(np.argmax(logits, axis=-1))
 
     def copy(self, x: Floats) -> Floats:
         return x.copy()

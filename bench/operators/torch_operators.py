@@ -45,9 +45,7 @@ class TorchOperators:
         self, step: Step, dtype: str, device: torch.device, copies: int = 1, layers: int | None = None
     ) -> None:
         if dtype not in TORCH_DTYPES:
-            raise Unsupported(
-                f"dtype {dtype} has no path on {device.type} here; it runs {', '.join(TORCH_DTYPES)}"
-            )
+            raise Unsupported(f"dtype {dtype} has no path on {device.type} here; it runs {', '.join(TORCH_DTYPES)}")
         self.step = step
         self.batch, self.new, self.context = int(step.batch), int(step.input_len), int(step.context)
         self.dtype = TORCH_DTYPES[dtype]
@@ -260,9 +258,7 @@ class TorchOperators:
             q, k, v, attn_mask=mask, is_causal=whole, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
         )
 
-    def _with_sinks(
-        self, q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, sinks: Tensor
-    ) -> Tensor:
+    def _with_sinks(self, q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None, sinks: Tensor) -> Tensor:
         self.used["attention_sinks"] = "matmul and softmax"
         scores = (q @ k.transpose(-1, -2)).float() * scale
         if mask is not None:
@@ -292,7 +288,9 @@ class TorchOperators:
         if sparse and selected is not None:
             keys = keys.gather(1, selected[..., None].expand(-1, -1, keys.shape[-1]))
             ropes = ropes.gather(1, selected[..., None].expand(-1, -1, ropes.shape[-1]))
-        out = self.mla_decode(q.reshape(self.batch, heads, -1), q_rope.reshape(self.batch, heads, -1), keys, ropes, scale)
+        out = self.mla_decode(
+            q.reshape(self.batch, heads, -1), q_rope.reshape(self.batch, heads, -1), keys, ropes, scale
+        )
         return out.reshape(self.batch, -1)
 
     def mla_decode(self, q: Tensor, q_rope: Tensor, latent: Tensor, k_rope: Tensor, scale: float) -> Tensor:

@@ -20,13 +20,14 @@ def comparison_table(comparison: Comparison) -> Table:
         Column("case"), Column("against", keep=9 if several else 1), Column("metric", keep=7),
         Column("per"), Column(labels[0], right=True), Column(right, right=True),
         Column("step", right=True, keep=3), Column("ratio", right=True), Column("interval", right=True, keep=8),
-        Column("reading"), Column("source", keep=4),
+        Column("reading", wrap=True), Column("source", keep=4),
     ])  # fmt: skip
     short, table.notes = short_names([line.case_id for line in comparison.lines])
     for line in comparison.lines:
         table.rows.append([
-            short[line.case_id], line.b_label if several else "", KINDS[line.metric], _units(line), _value(line, line.a, line.a_source),
-            _value(line, line.b, line.b_source), f"{seconds(line.a_step_s)} | {seconds(line.b_step_s)}",
+            short[line.case_id], line.b_label if several else "", KINDS[line.metric], _units(line),
+            _value(line, line.a, line.a_source), _value(line, line.b, line.b_source),
+            f"{seconds(line.a_step_s)} | {seconds(line.b_step_s)}",
             MISSING if line.ratio is None else f"{line.ratio:.2f}x", _interval(line), line.reading, _source(line),
         ])  # fmt: skip
     return table

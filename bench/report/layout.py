@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Column:
-    """A heading; numbers stand right; `keep` decides what goes first on a narrow terminal (low goes first)."""
+    """A heading; numbers stand right; `keep` decides what goes first on a narrow terminal (low goes first).
+
+    wrap: long words may go on below, where the window is narrow (never for numbers).
+    """
 
     name: str
     right: bool = False
     keep: int = 9
+    wrap: bool = False
 
 
 @dataclass

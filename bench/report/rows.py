@@ -57,8 +57,8 @@ def run_table(rows: list[Row]) -> Table:
             table.rows.append([short[row.case_id], on, MISSING, "", "", "", "", "", "", "", row.status])
             continue
         table.rows.append([
-            short[row.case_id], on, mark(row) + seconds(row.step_s), plus_minus(row), mark(row) + rate(row), utilization(row, "mfu"),
-            utilization(row, "mbu"), row.bound or "", MISSING if row.imbalance is None else f"{row.imbalance:.2f}",
+            short[row.case_id], on, mark(row) + seconds(row.step_s), plus_minus(row), mark(row) + rate(row),
+            utilization(row, "mfu"), utilization(row, "mbu"), row.bound or "", MISSING if row.imbalance is None else f"{row.imbalance:.2f}",
             data_size(row.memory_bytes), marked_source(row),
         ])  # fmt: skip
     table.notes = notes(rows) + shared
@@ -122,9 +122,7 @@ def notes(rows: list[Row]) -> list[str]:
         found.append("MFU and MBU need this machine's own peaks: bench calibrate -d cpu")
     tiers = {row.tier for row in rows if row.source == "modelled" and row.tier}
     if tiers:
-        found.append(
-            f"~ modelled, not measured (tier {', '.join(sorted(tiers))}); +- is P10 to P90 of the calibration's residuals"
-        )
+        found.append(f"~ modelled, not measured (tier {', '.join(sorted(tiers))}); +- is P10 to P90 of its residuals")
     if any(row.source == "measured" and row.interval for row in rows):
         found.append("+- is the 95 % interval of the median inside one process; between processes noise is larger")
     if any("unstable" in row.flags for row in rows):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from typing import TextIO
 
-from bench.report.layout import Table
+from bench.report.layout import Column, Table
 
 PIPE_WIDTH = 160
 GAP = "  "
+NARROWEST_WRAP = 30
 
 
 def width_of(stream: TextIO) -> int:
@@ -44,34 +46,50 @@ def table_text(table: Table, width: int, *, bold: bool = False) -> str:
     """
     dropped: list[str] = []
     fitted = table.without_empty()
-    while _width(fitted) > width:
+    while _width(fitted, NARROWEST_WRAP) > width:
         index = min(range(len(fitted.columns)), key=lambda i: fitted.columns[i].keep)
         if fitted.columns[index].keep >= 9:
-            return _blocks(table.without_empty(), dropped=[])
+            return _blocks(table.without_empty())
         dropped.append(fitted.columns[index].name)
         fitted = fitted.without(index)
     lines = [table.title, ""] if table.title else []
     sizes = _sizes(fitted)
+    wrapped = [index for index, column in enumerate(fitted.columns) if column.wrap]
+    if wrapped and (over := sum(sizes) + len(GAP) * (len(sizes) - 1) - width) > 0:
+        widest = max(wrapped, key=lambda index: sizes[index])
+        sizes[widest] = max(NARROWEST_WRAP, sizes[widest] - over)
     head = GAP.join(c.name.rjust(s) if c.right else c.name.ljust(s) for c, s in zip(fitted.columns, sizes, strict=True))
     lines.append(f"\033[1m{head.rstrip()}\033[0m" if bold else head.rstrip())
     lines.append(GAP.join("-" * size for size in sizes))
     for row in fitted.rows:
-        cells = [
-            cell.rjust(size) if column.right else cell.ljust(size)
-            for cell, size, column in zip(row, sizes, fitted.columns, strict=True)
-        ]
-        lines.append(GAP.join(cells).rstrip())
+        lines += _row_lines(fitted.columns, row, sizes)
     if dropped:
         lines.append(f"(left out, the window is narrow: {', '.join(dropped)}; --format md or csv has all)")
     return "\n".join([*lines, *_noted(table)])
 
 
-def _blocks(table: Table, dropped: list[str]) -> str:
+def _row_lines(columns: list[Column], row: list[str], sizes: list[int]) -> list[str]:
+    """One row as text; cells that may wrap go on below."""
+    cells = [
+        (textwrap.wrap(cell, size, break_long_words=False, break_on_hyphens=False) or [""]) if column.wrap else [cell]
+        for cell, size, column in zip(row, sizes, columns, strict=True)
+    ]
+    lines = []
+    for depth in range(max(len(cell) for cell in cells)):
+        parts = [cell[depth] if depth < len(cell) else "" for cell in cells]
+        each = zip(parts, sizes, columns, strict=True)
+        lines.append(GAP.join(p.rjust(size) if column.right else p.ljust(size) for p, size, column in each).rstrip())
+    return lines
+
+
+def _blocks(table: Table) -> str:
     size = max(len(column.name) for column in table.columns)
     blocks = []
     for row in table.rows:
         named = zip(table.columns, row, strict=True)
-        blocks.append("\n".join(f"{column.name.ljust(size)}{GAP}{cell}" for column, cell in named if cell not in ("", "-")))
+        blocks.append(
+            "\n".join(f"{column.name.ljust(size)}{GAP}{cell}" for column, cell in named if cell not in ("", "-"))
+        )
     head = [table.title] if table.title else []
     return "\n".join([*head, "\n\n".join(blocks), *_noted(table)])
 
@@ -86,8 +104,12 @@ def _sizes(table: Table) -> list[int]:
     ]
 
 
-def _width(table: Table) -> int:
-    return sum(_sizes(table)) + len(GAP) * (len(table.columns) - 1)
+def _width(table: Table, narrowest_wrap: int) -> int:
+    """Width a table needs, where its widest wrapping column is as narrow as it may be."""
+    sizes = _sizes(table)
+    wrapped = [size for size, column in zip(sizes, table.columns, strict=True) if column.wrap]
+    spared = max(0, max(wrapped, default=0) - narrowest_wrap)
+    return sum(sizes) - spared + len(GAP) * (len(sizes) - 1)
 
 
 def markdown(table: Table) -> str:

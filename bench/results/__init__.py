@@ -1,0 +1,1 @@
+"""What came out: rows and runs, their files, statistics, comparisons."""

@@ -1,7 +1,7 @@
 """Puts results side by side: joined on case_id, with a ratio, its interval and a reading in words.
 
 The words come from a table, not from free text: an interval inside 2 % reads "equal", one wholly beyond 2 % names the
-better side, anything else "cannot tell apart". A modelled or published number on either side puts "estimated:" in front.
+better side, anything else "cannot tell apart". A modelled or published number on a side puts "estimated:" in front.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def reading(
     if interval is None:
         return f"{front}cannot tell: no interval"
     low, high = interval
-    if 1 - EQUAL <= low and high <= 1 + EQUAL:
+    if low >= 1 - EQUAL and high <= 1 + EQUAL:
         return f"{front}equal within {EQUAL:.0%}"
     if low > 1 + EQUAL or high < 1 - EQUAL:
         a_better = (low > 1) == higher

@@ -20,6 +20,7 @@ from bench.errors import ResultError
 from bench.results.record import SCHEMA_VERSION, Environment, Row, Run
 
 LARGEST_FILE_BYTES = 512 * 1024 * 1024
+START_ANEW = "make one with: bench run"
 
 
 def new_run_id(device: str) -> str:
@@ -47,7 +48,13 @@ class Journal:
         journal = cls(path, run, file)
         head = msgspec.to_builtins(run)
         head.pop("rows")
-        journal._append({**head, "complete": False})
+        try:
+            journal._append({**head, "complete": False})
+        except ResultError:
+            # Without its head it is not a journal, and would be taken for the newest run.
+            journal.close()
+            path.unlink(missing_ok=True)
+            raise
         return journal
 
     @classmethod
@@ -75,12 +82,15 @@ class Journal:
         def write() -> None:
             start = self._file.tell()
             try:
-                self._file.write(line)
-                self._file.flush()
+                left = memoryview(line)
+                while left:
+                    # An unbuffered write may take a part only and raise nothing: the last bytes of a full disk.
+                    left = left[self._file.write(left) :]
                 os.fsync(self._file.fileno())
             except OSError:
                 # A full disk may have taken half a line: take it back, so that the journal stays readable.
                 os.ftruncate(self._file.fileno(), start)
+                self._file.seek(start)
                 raise
 
         project.guarded(self.path, write)
@@ -105,7 +115,7 @@ def _opened(path: Path, mode: str) -> BinaryIO:
     def action() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Unbuffered, so that a failed write leaves nothing behind to be flushed at close.
-        opened.append(open(path, mode, buffering=0))  # type: ignore[arg-type]
+        opened.append(path.open(mode, buffering=0))  # type: ignore[arg-type]
 
     project.guarded(path, action)
     return opened[0]
@@ -123,16 +133,21 @@ def load_run(path: Path) -> Run:
     try:
         return msgspec.json.decode(content, type=Run)
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ResultError(f"{project.shown(path)}: {_first_line(error)}; is it a bench run file?") from None
+        raise ResultError(f"{project.shown(path)}: {_first_line(error)}; not as bench wrote it, {START_ANEW}") from None
 
 
 def _content(path: Path) -> bytes:
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise ResultError(f"{project.shown(path)}: larger than {LARGEST_FILE_BYTES // 2**20} MiB, not a run file")
+            raise ResultError(
+                f"{project.shown(path)}: larger than {LARGEST_FILE_BYTES // 2**20} MiB, not a run file; {START_ANEW}"
+            )
         return path.read_bytes()
     except OSError as error:
-        raise ResultError(f"{project.shown(path)}: cannot be read ({(error.strerror or 'error').lower()})") from None
+        reason = (error.strerror or "error").lower()
+        raise ResultError(
+            f"{project.shown(path)}: cannot be read ({reason}); run files are in {project.runs_folder()}"
+        ) from None
 
 
 class _Head(msgspec.Struct):
@@ -146,17 +161,20 @@ def _check_schema(path: Path, content: bytes) -> None:
         schema = None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise ResultError(
-            f"{project.shown(path)}: not readable as JSON ({_first_line(error)}); the file is cut off or not a run file"
+            f"{project.shown(path)}: not readable as JSON ({_first_line(error)});"
+            f" the file is cut off or not a run file, {START_ANEW}"
         ) from None
     if schema is None:
-        raise ResultError(f"{project.shown(path)}: JSON, but not a bench run file (it has no number 'schema')")
+        raise ResultError(
+            f"{project.shown(path)}: JSON, but not a bench run file (it has no number 'schema'); {START_ANEW}"
+        )
     if schema > SCHEMA_VERSION:
         raise ResultError(
             f"{project.shown(path)}: schema {schema} is newer than {SCHEMA_VERSION}, the newest this version reads;"
             " upgrade accelbench"
         )
     if schema < 1:
-        raise ResultError(f"{project.shown(path)}: schema {schema} does not exist; is it a bench run file?")
+        raise ResultError(f"{project.shown(path)}: schema {schema} does not exist, not a run file; {START_ANEW}")
 
 
 def _read_journal(path: Path) -> tuple[Run, int]:
@@ -176,7 +194,9 @@ def _read_journal(path: Path) -> tuple[Run, int]:
             length += len(line) + 1
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         number = content[:length].count(b"\n") + 1
-        raise ResultError(f"{project.shown(path)}: line {number}: {_first_line(error)}") from None
+        raise ResultError(
+            f"{project.shown(path)}: line {number}: {_first_line(error)}; take that line out to read the others"
+        ) from None
     return run, length
 
 

@@ -1,0 +1,1 @@
+"""What runs: definitions, sweeps, routing, and the programs of models and kernels."""

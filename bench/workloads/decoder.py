@@ -137,9 +137,7 @@ def _attention(ops: Ops, model: Model, deployment: Deployment, layer: str, h: An
     return ops.all_reduce(ops.linear(ops.quantize(out), weight, bias, name="o_proj"), deployment.tp)
 
 
-def _gqa(
-    ops: Ops, model: Model, deployment: Deployment, layer: str, h: Any, heads: int, window: int | None
-) -> Any:
+def _gqa(ops: Ops, model: Model, deployment: Deployment, layer: str, h: Any, heads: int, window: int | None) -> Any:
     """Grouped-query attention, arXiv:2305.13245: h [T, H] to [T, heads * d]."""
     d = model.head_dim or 0
     kv_heads = max(1, (model.kv_heads or 0) // deployment.tp)
@@ -213,7 +211,8 @@ def _mla(ops: Ops, model: Model, layer: str, h: Any, heads: int) -> Any:
 def _indexer(ops: Ops, model: Model, layer: str, h: Any, query_in: Any) -> Any:
     """DeepSeek-V3.2's lightning indexer: small heads score every cached token, the best top_k are kept."""
     index, m = model.indexer, model.mla
-    assert index is not None and m is not None
+    assert index is not None
+    assert m is not None
     d, heads = index.head_dim, index.heads
     q_weight = ops.weight(f"{layer}.index_q", (heads * d, m.q_lora_rank or model.hidden))
     q = ops.rope(ops.linear(query_in, q_weight, name="index_q_proj"), heads, model.rope_theta)

@@ -95,7 +95,9 @@ class Model(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
         if self.dense_layers and self.intermediate is None:
             raise ValueError("intermediate is needed: the model has dense layers")
         if self.moe is not None and self.moe.first_dense_layers > self.layers:
-            raise ValueError(f"moe.first_dense_layers is {self.moe.first_dense_layers}, more than layers = {self.layers}")
+            raise ValueError(
+                f"moe.first_dense_layers is {self.moe.first_dense_layers}, more than layers = {self.layers}"
+            )
 
     @property
     def dense_layers(self) -> int:

@@ -97,7 +97,7 @@ def popularity(routing: Routing, experts: int) -> NDArray[np.float64]:
     else:
         weight = np.ones(experts)
     order = np.argsort(_uniforms(routing.seed, 1, experts, stream=1)[0], kind="stable")
-    return (weight / weight.sum())[np.argsort(order, kind="stable")]
+    return np.asarray((weight / weight.sum())[np.argsort(order, kind="stable")])
 
 
 def assign(routing: Routing, tokens: int, experts: int, top_k: int) -> NDArray[np.int64]:
@@ -116,8 +116,10 @@ def assign(routing: Routing, tokens: int, experts: int, top_k: int) -> NDArray[n
         draws = _uniforms(routing.seed, stop - start, experts, stream=2, first_row=start)
         with np.errstate(divide="ignore"):
             finish = -np.log(draws) / share
-        best = np.argpartition(finish, top_k - 1, axis=1)[:, :top_k] if top_k < experts else np.tile(
-            np.arange(experts), (stop - start, 1)
+        best = (
+            np.argpartition(finish, top_k - 1, axis=1)[:, :top_k]
+            if top_k < experts
+            else np.tile(np.arange(experts), (stop - start, 1))
         )
         chosen[start:stop] = np.sort(best, axis=1)
     return chosen
@@ -227,7 +229,9 @@ def _from_trace(routing: Routing, tokens: int, experts: int, top_k: int) -> NDAr
         raise DefinitionError(f"{where}: {ids.shape[1]} experts a line, but the model chooses {top_k}")
     ids = ids[:, :top_k]
     if ids.min() < 0 or ids.max() >= experts:
-        raise DefinitionError(f"{where}: expert ids run from {ids.min()} to {ids.max()}; the model has 0 to {experts - 1}")
+        raise DefinitionError(
+            f"{where}: expert ids run from {ids.min()} to {ids.max()}; the model has 0 to {experts - 1}"
+        )
     ordered = np.sort(ids, axis=1)
     if top_k > 1 and (np.diff(ordered, axis=1) == 0).any():
         line = int(np.argmax((np.diff(ordered, axis=1) == 0).any(axis=1))) + 1
@@ -248,7 +252,7 @@ def _trace(file: str) -> NDArray[np.int64]:
             continue
         if not all(p.isdigit() for p in parts) or (rows and len(parts) != len(rows[0])):
             raise DefinitionError(
-                f"routing trace {file}: line {number} is {line[:40]!r}; write the same number of expert ids on every line"
+                f"routing trace {file}: line {number} is {line[:40]!r}; write equally many expert ids on every line"
             )
         rows.append([int(p) for p in parts])
     if not rows:

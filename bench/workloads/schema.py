@@ -88,7 +88,8 @@ class Workload(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
             raise ValueError("a kernel needs either points = [{...}] or a [dims] table")
         needed = set(KERNELS[self.kernel].dims)
         narrowed = [p for suite in self.suites.values() for p in suite.points or []]
-        for point in [*self.points, *narrowed, *([self.dims] if self.dims else [])]:
+        points: list[dict[str, Any]] = [*self.points, *narrowed, *([self.dims] if self.dims else [])]
+        for point in points:
             if set(point) != needed:
                 raise ValueError(f"kernel '{self.kernel}' needs the dims {sorted(needed)}, found {sorted(point)}")
             if any(isinstance(v, int) and v < 1 for v in point.values()):

@@ -166,7 +166,9 @@ def _count(part: Count, where: str, *, zero: bool) -> list[int]:
     if isinstance(part, str):
         return parse_counts(part, where)
     if part < (0 if zero else 1) or part > 2**40:
-        raise DefinitionError(f"{where}: {part} is not a {'whole' if zero else 'positive whole'} number such as 8 or 512")
+        raise DefinitionError(
+            f"{where}: {part} is not a {'whole' if zero else 'positive whole'} number such as 8 or 512"
+        )
     return [part]
 
 

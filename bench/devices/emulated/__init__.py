@@ -1,0 +1,1 @@
+"""The cost model: profiles and prices, for devices that are not here."""

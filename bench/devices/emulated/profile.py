@@ -1,7 +1,7 @@
 """A calibration profile: the few numbers that turn peaks into times, with their evidence.
 
-A plain roofline is wrong by half; what a kernel reaches belongs to (device, dtype, kind, library). A profile states, per
-kind of kernel, the reached share of the compute and memory peak, the time a launch costs, and how far measurements
+A plain roofline is wrong by half; what a kernel reaches belongs to (device, dtype, kind, library). A profile states,
+per kind of kernel, the reached share of the compute and memory peak, the time a launch costs, and how far measurements
 scatter around what these numbers predict.
 """
 
@@ -16,7 +16,7 @@ import msgspec
 from bench import project
 from bench.errors import DefinitionError
 
-GENERIC = "generic"
+GENERIC = "average"
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -79,5 +79,7 @@ def _loaded(path: Path) -> Profile:
 
 def choose_profile(device: str) -> Chosen:
     """Return the profile that prices a device. So far every device has the generic one: tier `sheet`."""
-    path = project.find("devices", GENERIC, "calibrations/*.toml", noun="calibration", command="bench devices")
-    return Chosen(_loaded(path), "sheet", f"{device} has no calibration of its own: generic shares of its sheet's peaks")
+    path = project.find("devices", GENERIC, "calibrations/generic/*.toml", noun="calibration", command="bench devices")
+    return Chosen(
+        _loaded(path), "sheet", f"{device} has no calibration of its own: generic shares of its sheet's peaks"
+    )
