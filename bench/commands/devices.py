@@ -93,7 +93,7 @@ def _sheet_table(sheets: dict[str, Sheet]) -> Table:
             scaled(sheet.link_bytes_per_s, "B/s"),
         ])  # fmt: skip
     table.notes = [
-        f"{len(sheets)} sheets of published figures: dense peaks of the matrix unit, per torch device. - = not published",
+        f"{len(sheets)} sheets of published figures: dense peaks of the matrix unit, per device. - = not published",
         "bench devices NAME shows where each figure comes from.",
     ]
     return table

@@ -30,7 +30,7 @@ def sweep(function: Decorated) -> Decorated:
         click.option("--tokens", metavar="LIST", help="Tokens of a MoE layer."),
         click.option("--dtype", metavar="LIST", help="Precision of the weights: bf16, fp16, fp32, fp8, int8."),
         click.option("--model", metavar="LIST", help="Models, see `bench workloads --models`."),
-        click.option("--routing", metavar="KIND", multiple=True, help="uniform, zipf:1.2, lognormal:1, k-hot:4, trace:F."),
+        click.option("--routing", metavar="K", multiple=True, help="uniform, zipf:1.2, lognormal:1, k-hot:4, trace:F"),
         click.option("--tp", type=click.IntRange(1), help="Tensor-parallel ranks."),
         click.option("--dp", type=click.IntRange(1), help="Data-parallel attention ranks."),
         click.option("--ep", type=click.IntRange(1), help="Expert-parallel ranks."),

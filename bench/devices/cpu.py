@@ -36,6 +36,12 @@ def physical_cores() -> int:
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
+def threads() -> int:
+    """Return the threads to compute with: OMP_NUM_THREADS (its first level), else one a core."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return (int(asked) if asked.isdigit() else 0) or physical_cores()
+
+
 def matrix_extensions() -> list[str]:
     """Return the instruction sets that decide matrix speed, for example amx_bf16 or avx512_bf16."""
     wanted = ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx512f", "avx2", "bf16", "i8mm", "sve", "asimd")
@@ -78,7 +84,7 @@ class CpuAdapter:
 
         from bench.devices.cpu_operators import CpuOperators
 
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "0")) or physical_cores())
+        torch.set_num_threads(threads())
         return CpuOperators(step, dtype, copies, layers)
 
     def time(self, step: Callable[[], Any], repeats: int) -> list[float]:

@@ -11,7 +11,7 @@ from typing import Any
 from bench.devices.achieved import fingerprint, load_achieved
 from bench.devices.adapter import Adapter
 from bench.devices.sheet import load_sheet
-from bench.errors import Unsupported
+from bench.errors import DeviceError, Unsupported
 from bench.measure.correctness import check, plan_check
 from bench.measure.rows import new_row, set_work
 from bench.measure.timer import Samples, sample
@@ -120,7 +120,7 @@ def _timed(program: Callable[[Any], Any], operators: Any, adapter: Adapter) -> t
     if operators.layers is not None:
         return _scaled(program, operators, adapter), 1
     program(operators)
-    first = adapter.time(lambda: program(operators), 1)[0]
+    first = _clocked(adapter, lambda: program(operators))
     inner = max(1, math.ceil(SHORTEST_SAMPLE_S / max(first, 1e-9)))
     calls = inner * operators.copies
 
@@ -128,7 +128,18 @@ def _timed(program: Callable[[Any], Any], operators: Any, adapter: Adapter) -> t
         for _ in range(inner):
             program(operators)
 
-    return (lambda: adapter.time(many, 1)[0] / calls), calls
+    return (lambda: _clocked(adapter, many) / calls), calls
+
+
+def _clocked(adapter: Adapter, step: Callable[[], Any]) -> float:
+    """Return the seconds of one run of a step.
+
+    Raises: DeviceError for a time that cannot be: it would spoil the row, and a NaN the whole run file.
+    """
+    seconds = adapter.time(step, 1)[0]
+    if not 0 < seconds < math.inf:
+        raise DeviceError(f"the clock of {adapter.name} gave {seconds} s for a step; its adapter needs repair")
+    return seconds
 
 
 def _scaled(program: Callable[[Any], Any], operators: Any, adapter: Adapter) -> Callable[[], float]:
@@ -142,7 +153,7 @@ def _scaled(program: Callable[[Any], Any], operators: Any, adapter: Adapter) -> 
     def alone(kind: str) -> float:
         operators.only = kind
         try:
-            return adapter.time(lambda: program(operators), 1)[0]
+            return _clocked(adapter, lambda: program(operators))
         finally:
             operators.only = None
 

@@ -99,7 +99,8 @@ def modelled_rows(case: Case, device: str) -> list[Row]:
         chosen = choose_profile(device)
         row.tier, row.notes = chosen.tier, [chosen.reason]
         where = project.shown(known_sheets()[device])
-        priced = price(work, sheet, chosen, where, case.deployment.scale_out_gb_per_s)
+        whole = case.phase in ("prefill", "decode")
+        priced = price(work, sheet, chosen, where, case.deployment.scale_out_gb_per_s, whole_step=whole)
         _check_room(work, sheet, where)
     except Unsupported as error:
         row.status, row.reason = "unsupported", str(error)

@@ -98,7 +98,7 @@ def _measured(each: Planned, index: int, total: int, listen: Listen, limits: Lim
     try:
         for kind, content in _messages(process, receiving, start + limit_s, _memory_limit(each.case, limits)):
             if kind == "row":
-                row = msgspec.json.decode(content, type=Row)
+                row = _read(each, content)
                 break
             if kind == "phase":
                 listen(Event("phase", each, index, total, phase=content))
@@ -113,6 +113,14 @@ def _measured(each: Planned, index: int, total: int, listen: Listen, limits: Lim
     if row.wall_s is None:
         row.wall_s = time.monotonic() - start
     return row
+
+
+def _read(each: Planned, content: bytes) -> Row:
+    """Return the worker's row; one that cannot be read back, such as one with a NaN among its samples, is an error."""
+    try:
+        return msgspec.json.decode(content, type=Row)
+    except msgspec.DecodeError as error:
+        return _failed(each, "error", f"the worker's row cannot be read: {error}")
 
 
 def _work(connection: Any, content: bytes, device: str) -> None:

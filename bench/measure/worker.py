@@ -22,6 +22,8 @@ def work(connection: Connection, content: bytes, device: str) -> None:
     """Measure the case in `content` (JSON) and send ("phase", text) while going on, then ("row", JSON)."""
     # Ctrl-C reaches the whole group; the parent decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a driver prints must not mix with the results on stdout.
+    os.dup2(2, 1)
     case = msgspec.json.decode(content, type=Case)
     row = guarded(case, device, lambda text: connection.send(("phase", text)))
     connection.send(("row", msgspec.json.encode(row)))

@@ -58,7 +58,8 @@ def run_table(rows: list[Row]) -> Table:
             continue
         table.rows.append([
             short[row.case_id], on, mark(row) + seconds(row.step_s), plus_minus(row), mark(row) + rate(row),
-            utilization(row, "mfu"), utilization(row, "mbu"), row.bound or "", MISSING if row.imbalance is None else f"{row.imbalance:.2f}",
+            utilization(row, "mfu"), utilization(row, "mbu"), row.bound or "",
+            MISSING if row.imbalance is None else f"{row.imbalance:.2f}",
             data_size(row.memory_bytes), marked_source(row),
         ])  # fmt: skip
     table.notes = notes(rows) + shared

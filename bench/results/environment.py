@@ -25,7 +25,8 @@ def collect(command: list[str], devices: dict[str, dict[str, str]], fingerprint:
     return Environment(
         bench_version=bench.__version__,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        command=" ".join(command),
+        # A file name that is not UTF-8 reaches us as lone surrogates, which JSON cannot hold.
+        command=" ".join(command).encode("utf-8", errors="replace").decode(),
         host=socket.gethostname(),
         fingerprint=fingerprint,
         python=platform.python_version(),

@@ -74,16 +74,26 @@ class Priced:
         return max(BOUNDS, key=totals.__getitem__)
 
 
-def price(work: Work, sheet: Sheet, chosen: Chosen, where: str, scale_out_gb_per_s: float | None = None) -> Priced:
+def price(
+    work: Work,
+    sheet: Sheet,
+    chosen: Chosen,
+    where: str,
+    scale_out_gb_per_s: float | None = None,
+    *,
+    whole_step: bool = True,
+) -> Priced:
     """Price one step's work on a device.
 
     where: the sheet's file, named in the reason when a figure is missing.
     scale_out_gb_per_s: network per device beyond the sheet's link domain (from the deployment).
+    whole_step: a model's step pays the engine's host overhead; a kernel or layer alone does not.
     Raises: Unsupported when the sheet lacks a peak that the work needs; nothing is guessed.
     """
     notes: list[str] = []
     kernels = tuple(_priced(k, sheet, chosen, where, scale_out_gb_per_s, notes) for k in work.kernels)
-    return Priced(kernels, chosen.profile.step_overhead_us * 1e-6, tuple(dict.fromkeys(notes)))
+    overhead_s = chosen.profile.step_overhead_us * 1e-6 if whole_step else 0.0
+    return Priced(kernels, overhead_s, tuple(dict.fromkeys(notes)))
 
 
 def _priced(
