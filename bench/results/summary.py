@@ -67,8 +67,10 @@ def oddities(samples: Sequence[float]) -> list[str]:
     if len(values) >= 12:
         thirds = np.array_split(values, 3)
         drift = float(np.median(thirds[2]) / np.median(thirds[0]) - 1)
-        noise = float(np.median(np.abs(values - np.median(values))) / np.median(values))
-        if abs(drift) > max(0.03, 3 * noise):
+        # Around each third's own median: around that of all, a trend is its own noise and is never seen.
+        apart = np.concatenate([third - np.median(third) for third in thirds])
+        noise = float(np.median(np.abs(apart)) / np.median(values))
+        if abs(drift) > max(0.03, 5 * noise):
             found.append(f"trend {drift:+.0%}")
     if len(values) >= 20 and _two_levels(values):
         found.append("two levels")
