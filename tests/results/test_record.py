@@ -50,7 +50,14 @@ def test_a_row_needs_its_source():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("source", "guessed"), ("tier", "exact"), ("status", "fine"), ("unit", "rack"), ("step_s", "0.1"), ("flags", "odd")],
+    [
+        ("source", "guessed"),
+        ("tier", "exact"),
+        ("status", "fine"),
+        ("unit", "rack"),
+        ("step_s", "0.1"),
+        ("flags", "odd"),
+    ],
 )
 def test_a_value_outside_its_vocabulary_is_refused(key, value, row):
     content = {**msgspec.to_builtins(row()), key: value}
