@@ -14,6 +14,8 @@ import msgspec
 from bench.results.record import Environment, Row
 
 EQUAL = 0.02
+# An interval that reaches further, as a logarithm, was not measured by any clock.
+WIDEST = 50.0
 
 RATES = {"prefill": "prompt_tokens_per_s", "decode": "output_tokens_per_s"}
 
@@ -147,10 +149,12 @@ def _value(row: Row, metric: str) -> float | None:
 
 def _spread(row: Row, *, flip: bool) -> tuple[float, float] | None:
     """How far below and above the value its interval reaches, as logarithms; flipped for rates (1 / time)."""
-    if row.interval is None or not row.step_s or row.interval[0] <= 0:
+    if row.interval is None or not row.step_s or min(row.step_s, *row.interval) <= 0:
         return None
-    below, above = math.log(row.step_s / row.interval[0]), math.log(row.interval[1] / row.step_s)
-    below, above = max(below, 0.0), max(above, 0.0)
+    time, low, high = math.log(row.step_s), math.log(row.interval[0]), math.log(row.interval[1])
+    below, above = max(time - low, 0.0), max(high - time, 0.0)
+    if max(below, above) > WIDEST:
+        return None
     return (above, below) if flip else (below, above)
 
 

@@ -5,7 +5,7 @@ Missing is null, never 0. Times are in seconds, sizes in bytes, rates per second
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -16,6 +16,7 @@ Source = Literal["measured", "modelled", "published"]
 Tier = Literal["calibrated", "transferred", "sheet"]
 Status = Literal["ok", "skipped", "unsupported", "oom", "timeout", "error", "invalid"]
 Unit = Literal["die", "package", "machine", "socket"]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class KernelCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class Row(msgspec.Struct, kw_only=True):
     status: Status
     reason: str | None = None
     # time
-    step_s: float | None = None
+    step_s: Positive | None = None
     ttft_s: float | None = None
     tpot_s: float | None = None
     p90_s: float | None = None

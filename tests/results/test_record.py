@@ -18,7 +18,7 @@ def numbers(record: type) -> list[str]:
     """Names of the fields that hold a number."""
     names = []
     for name, kind in typing.get_type_hints(record).items():
-        kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+        kinds = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
         if {int, float} & set(kinds):
             names.append(name)
     return names
@@ -62,6 +62,13 @@ def test_a_row_needs_its_source():
 def test_a_value_outside_its_vocabulary_is_refused(key, value, row):
     content = {**msgspec.to_builtins(row()), key: value}
     with pytest.raises(msgspec.ValidationError, match=key):
+        msgspec.convert(content, Row)
+
+
+@pytest.mark.parametrize("step_s", [0.0, -0.1])
+def test_a_step_that_takes_no_time_is_refused(step_s, row):
+    content = {**msgspec.to_builtins(row()), "step_s": step_s}
+    with pytest.raises(msgspec.ValidationError, match=r"> 0.*step_s"):
         msgspec.convert(content, Row)
 
 
