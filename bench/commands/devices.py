@@ -52,11 +52,10 @@ def _list(vendor: str | None, form: str, no_color: bool) -> None:
     sheets = {name: load_sheet(name) for name in known_sheets()}
     if vendor is not None:
         vendors = sorted({sheet.vendor for sheet in sheets.values()})
+        hint = nearest(vendor.lower(), [known.lower() for known in vendors]) or "; known: " + listed(vendors, 30)
         chosen = {name: s for name, s in sheets.items() if s.vendor.lower() == vendor.lower()}
         if not chosen:
-            raise DefinitionError(
-                f"no sheet of vendor '{vendor}'{nearest(vendor, vendors) or '; known: ' + listed(vendors, 30)}"
-            )
+            raise DefinitionError(f"no sheet of vendor '{vendor}'{hint}")
         sheets = chosen
     if form == "json":
         content = {"here": {d: open_device(d).facts() for d in present_devices()}, "sheets": sheets}

@@ -29,6 +29,6 @@ def command(form: str, no_color: bool) -> None:
     table.notes = [
         "nothing here would disturb a measurement."
         if not warnings
-        else f"{warnings} things to mend before trusting small differences."
+        else f"{warnings} {'thing' if warnings == 1 else 'things'} to mend before trusting small differences."
     ]
     emit(table_text(table, width_of(sys.stdout), bold=colored(sys.stdout, no_color)))

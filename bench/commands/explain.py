@@ -18,7 +18,7 @@ from bench.report.terminal import emit, table_text, width_of
 from bench.results.compare import source_of
 from bench.results.metrics import METRICS, Metric
 from bench.results.record import KernelCost, Row
-from bench.results.store import load_run, newest_run
+from bench.results.store import list_runs, load_run, newest_run
 from bench.units import MISSING, data_size, percent, scaled, seconds
 from bench.workloads.sweep import select_cases
 
@@ -78,7 +78,7 @@ def _modelled(what: str, device: str) -> list[Row]:
 
 
 def _from_run(what: str, run_file: str | None) -> list[Row]:
-    path = Path(run_file) if run_file else newest_run(project.runs_folder())
+    path = Path(run_file) if run_file else _newest(what)
     run = load_run(path)
     exact = [row for row in run.rows if row.case_id == what]
     rows = exact or [row for row in run.rows if what in row.case_id]
@@ -86,8 +86,17 @@ def _from_run(what: str, run_file: str | None) -> list[Row]:
         known = [*METRICS, *(row.case_id for row in run.rows)]
         raise DefinitionError(
             f"'{what}' is neither a metric nor a row of {project.shown(path)}{nearest(what, known, 2)}"
+            " (see: bench explain)"
         )
     return rows if exact else rows[:1]
+
+
+def _newest(what: str) -> Path:
+    folder = project.runs_folder()
+    if next(list_runs(folder), None) is None:
+        hint = nearest(what, METRICS, 2) or "; a row needs a run file (bench run) or a device to model (-d h100-sxm)"
+        raise DefinitionError(f"'{what}' is not a metric, and {folder} holds no run{hint} (see: bench explain)")
+    return newest_run(folder)
 
 
 def _row_text(row: Row) -> str:

@@ -78,7 +78,8 @@ class Progress:
     def _line(self, event: Event, row: Row) -> str:
         number = f"{event.index + 1:>{len(str(event.total))}}/{event.total}"
         if row.status == "ok":
-            text = f"{seconds(row.step_s):>9}  (+- {plus_minus(row)})  {rate(row)}"
+            spread = "" if row.interval is None else f"  (+- {plus_minus(row)})"
+            text = f"{seconds(row.step_s):>9}{spread}  {rate(row)}"
         else:
             text = f"{row.reason}"
         return f"{number}  {row.status:<11} {row.case_id}  {text}"

@@ -43,6 +43,8 @@ def command(
     """
     from bench.commands import session
 
+    if resume is not None and (names or devices or dry_run or any(value not in (None, ()) for value in sweep.values())):
+        raise click.UsageError("--resume goes on as the run was planned: leave out workloads, devices and sweep flags")
     asked = session.Request(
         names=names or ("smoke",), devices=devices or ("cpu",), overrides=options.overrides(sweep),
         time_s=sweep["time_s"], memory_gb=memory,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +15,17 @@ from bench.commands.progress import Progress, expected_s
 from bench.devices.achieved import fingerprint
 from bench.devices.adapter import open_device, present_devices
 from bench.devices.sheet import known_sheets, load_sheet
-from bench.errors import BenchError, DefinitionError, ResultError, listed, nearest
+from bench.errors import BenchError, DefinitionError, DeviceError, ResultError, listed, nearest
 from bench.measure.runner import Limits, Planned, run_cases
 from bench.operators.cost import read_cost
 from bench.report.layout import Column, Table
 from bench.report.rows import as_csv, as_json, as_jsonl, run_table, summary_line
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
 from bench.results.environment import collect, command_line, load_average
-from bench.results.store import Journal, new_run, new_run_id, newest_journal
+from bench.results.store import Journal, load_run, new_run, new_run_id, newest_journal
 from bench.units import data_size, seconds
+from bench.workloads.model import load_model
+from bench.workloads.routing import plan_experts
 from bench.workloads.schema import Case
 from bench.workloads.sweep import select_cases
 
@@ -54,10 +57,11 @@ class Started:
 def plan(asked: Request) -> list[Planned]:
     """Return each case on each device; a device that is not here must have a sheet.
 
-    Raises: DefinitionError for a name that is neither.
+    Raises: DefinitionError for a name that is neither, or a routing that does not fit its experts.
     """
     here, sheets = present_devices(), known_sheets()
     cases = select_cases(asked.names, asked.overrides)
+    _check_routing(cases)
     if asked.time_s is not None:
         cases = [msgspec.structs.replace(case, time_s=asked.time_s) for case in cases]
     if asked.memory_gb is not None:
@@ -74,9 +78,26 @@ def plan(asked: Request) -> list[Planned]:
     return planned
 
 
+def _check_routing(cases: list[Case]) -> None:
+    """Draw one token of each routing, so that one that does not fit is an error before anything runs."""
+    for case in cases:
+        if case.routing is None:
+            continue
+        moe = load_model(case.model).moe if case.model else None
+        experts, top_k = (moe.experts, moe.top_k) if moe else (case.dims["experts"], case.dims["top_k"])
+        plan_experts(case.routing, 1, experts, top_k)
+
+
 def start(asked: Request, folder: Path) -> Started:
-    """Plan a run and open its journal."""
+    """Plan a run and open its journal.
+
+    Raises: DeviceError where everything is to be measured and torch is missing.
+    """
     planned = plan(asked)
+    if all(each.present for each in planned) and importlib.util.find_spec("torch") is None:
+        from bench.measure.worker import NO_TORCH
+
+        raise DeviceError(f"{NO_TORCH}; modelling does not: bench run {' '.join(asked.names)} -d h100-sxm")
     devices = {each.device: open_device(each.device).facts() for each in planned if each.present}
     for each in planned:
         if not each.present:
@@ -95,6 +116,8 @@ def resume(folder: Path, name: str) -> Started:
     Raises: ResultError when there is none, or it does not say what was planned.
     """
     path = Path(name) if name else newest_journal(folder)
+    if path.suffix != ".jsonl":
+        load_run(path)  # what is no run at all is told so, and not that it is complete
     journal = Journal.reopen(path)
     try:
         planned = [msgspec.convert(each, Planned) for each in journal.run.planned]
@@ -185,7 +208,7 @@ def print_rows(journal: Journal, form: str, no_color: bool) -> None:
         emit(as_csv(rows))
     elif form == "md":
         emit(markdown(run_table(rows)))
-    else:
+    elif rows:
         emit(table_text(run_table(rows), width_of(sys.stdout), bold=colored(sys.stdout, no_color)))
 
 

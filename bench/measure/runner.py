@@ -6,6 +6,7 @@ import importlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,16 +17,20 @@ import msgspec
 import psutil
 
 from bench.devices.adapter import open_device
+from bench.devices.sheet import load_sheet
 from bench.errors import BenchError
 from bench.measure.rows import modelled_rows, new_row
 from bench.results.record import Row
 from bench.results.store import Journal
+from bench.units import data_size
 from bench.workloads.schema import Case
 
 # A case may take this long before it is ended: start, weights, check and slow steps included.
 LIMIT_BASE_S = 120.0
 LIMIT_FACTOR = 12.0
 MEMORY_LIMIT_SHARE = 0.95
+# Python, torch and the pool of random numbers: what a worker holds before its case does.
+WORKER_BYTES = 0.5e9
 # Large temporaries are kept by the allocator instead of being given back and faulted in again at every step.
 MALLOC = "glibc.malloc.trim_threshold=2147483647:glibc.malloc.mmap_max=0"
 
@@ -78,10 +83,21 @@ def run_cases(planned: list[Planned], journal: Journal, listen: Listen, limits: 
         if each.present:
             rows: tuple[Row, ...] = (_measured(each, index, len(planned), listen, limits),)
         else:
-            rows = tuple(modelled_rows(each.case, each.device))
+            rows = tuple(_modelled(each))
         for row in rows:
             journal.add(row)
         listen(Event("rows", each, index, len(planned), rows=rows))
+
+
+def _modelled(each: Planned) -> list[Row]:
+    """Price one case; a definition that turns out wrong only now is a row with its reason."""
+    try:
+        return modelled_rows(each.case, each.device)
+    except BenchError as error:
+        sheet = load_sheet(each.device)
+        row = new_row(each.case, device=each.device, device_name=sheet.name, unit=sheet.unit, source="modelled")
+        row.status, row.reason = "error", str(error)
+        return [row]
 
 
 def _measured(each: Planned, index: int, total: int, listen: Listen, limits: Limits) -> Row:
@@ -132,7 +148,7 @@ def _work(connection: Any, content: bytes, device: str) -> None:
 def in_worker(module: str, function: str, argument: str, report: Callable[[str], object]) -> bytes:
     """Call `module.function(argument, report)` in a worker; return the bytes it gives, passing on what it reports.
 
-    Raises: BenchError when the worker ends without a result.
+    Raises: BenchError when the function fails, or the worker ends without a result.
     """
     context = _context()
     receiving, sending = context.Pipe(duplex=False)
@@ -148,6 +164,8 @@ def in_worker(module: str, function: str, argument: str, report: Callable[[str],
                 raise BenchError(f"{module}: {_exit_reason(process)}") from None
             if kind == "result":
                 return bytes(content)
+            if kind == "failed":
+                raise BenchError(f"{module}: {content}")
             report(content)
     finally:
         _end(process)
@@ -155,9 +173,16 @@ def in_worker(module: str, function: str, argument: str, report: Callable[[str],
 
 
 def _call(connection: Any, module: str, function: str, argument: str) -> None:
+    from bench.measure.worker import classify, end_with_parent
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    called = getattr(importlib.import_module(module), function)
-    connection.send(("result", called(argument, lambda text: connection.send(("report", text)))))
+    end_with_parent()
+    try:
+        called = getattr(importlib.import_module(module), function)
+        message = ("result", called(argument, lambda text: connection.send(("report", text))))
+    except Exception as error:  # told to the person as one line, not as a traceback
+        message = ("failed", classify(error)[1])
+    connection.send(message)
     connection.close()
 
 
@@ -169,7 +194,21 @@ def _context() -> Any:
     os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["bench.measure.preload"])
+    _start_server()
     return context
+
+
+def _start_server() -> None:
+    """Start the server deaf to Ctrl-C, which reaches the whole group: it would die with a traceback, loading torch."""
+    from multiprocessing import forkserver
+
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _messages(process: BaseProcess, receiving: Any, deadline: float, memory: float) -> Iterator[tuple[str, Any]]:
@@ -188,7 +227,7 @@ def _messages(process: BaseProcess, receiving: Any, deadline: float, memory: flo
             return
         used = _resident(process.pid)
         if used > memory:
-            yield "oom", f"used {used / 1e9:.1f} GB of memory, more than its limit of {memory / 1e9:.1f} GB"
+            yield "oom", f"used {data_size(used)} of memory, more than its limit of {data_size(memory)}"
             return
 
 
@@ -200,11 +239,11 @@ def _resident(pid: int | None) -> float:
 
 
 def _memory_limit(case: Case, limits: Limits) -> float:
-    """Bytes a worker may hold: the limit given, else the case's, else nearly all that is to be had now."""
+    """Bytes a worker may hold: what its case may use and its own, else nearly all that is to be had now."""
     memory = psutil.virtual_memory()
     room = memory.available * MEMORY_LIMIT_SHARE
     given = limits.memory_bytes or (case.memory_gb * 1e9 if case.memory_gb else None)
-    return float(min(given, room) if given else room)
+    return float(min(given + WORKER_BYTES, room) if given else room)
 
 
 def _failed(each: Planned, status: Any, reason: str) -> Row:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import signal
 import sys
-from multiprocessing.connection import Connection
+import threading
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import msgspec
@@ -17,6 +20,8 @@ from bench.measure.rows import new_row
 from bench.results.record import Row, Status
 from bench.workloads.schema import Case
 
+NO_TORCH = "torch is not installed, and measuring needs it: pip install 'accelbench[torch]'"
+
 
 def work(connection: Connection, content: bytes, device: str) -> None:
     """Measure the case in `content` (JSON) and send ("phase", text) while going on, then ("row", JSON)."""
@@ -24,13 +29,28 @@ def work(connection: Connection, content: bytes, device: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What a driver prints must not mix with the results on stdout.
     os.dup2(2, 1)
+    end_with_parent()
     case = msgspec.json.decode(content, type=Case)
     row = guarded(case, device, lambda text: connection.send(("phase", text)))
-    connection.send(("row", msgspec.json.encode(row)))
+    # The run may have been killed meanwhile: then nobody reads the row.
+    with contextlib.suppress(BrokenPipeError):
+        connection.send(("row", msgspec.json.encode(row)))
     connection.close()
     sys.stdout.flush()
     # Threads of torch and of drivers may hang in their own clean-up; everything is already sent.
     os._exit(0)
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the run that started it is gone, `kill -9` included: it would only disturb others."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def guarded(case: Case, device: str, report: Report) -> Row:
@@ -55,6 +75,8 @@ def classify(error: Exception) -> tuple[Status, str]:
     """Return (status, reason) of an exception: out of memory, a missing operator, or an error with its place."""
     text = " ".join(str(error).split())[:300]
     name = type(error).__name__
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return "error", f"{NO_TORCH} (modelling does not: -d h100-sxm)"
     if name == "OutOfMemoryError" or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
         return "oom", text
     if isinstance(error, NotImplementedError) or "Could not run" in text:
