@@ -27,7 +27,7 @@ def comparison_table(comparison: Comparison) -> Table:
         table.rows.append([
             short[line.case_id], line.b_label if several else "", KINDS[line.metric], _units(line),
             _value(line, line.a, line.a_source), _value(line, line.b, line.b_source),
-            f"{seconds(line.a_step_s)} | {seconds(line.b_step_s)}",
+            f"{_step(line.a_step_s, line.a_source)} | {_step(line.b_step_s, line.b_source)}",
             MISSING if line.ratio is None else f"{line.ratio:.2f}x", _interval(line), line.reading, _source(line),
         ])  # fmt: skip
     return table
@@ -36,6 +36,8 @@ def comparison_table(comparison: Comparison) -> Table:
 def head_lines(comparison: Comparison) -> list[str]:
     """Return what is not the same on all sides, to be read before any number."""
     labels = " | ".join(operand.label for operand in comparison.operands)
+    if not comparison.differences:
+        return [f"the same machine, device and software on all sides ({labels})"]
     return [f"! not the same on all sides ({labels}):", *(f"    {line}" for line in comparison.differences)]
 
 
@@ -62,8 +64,15 @@ def _source(line: Compared) -> str:
 def _value(line: Compared, value: float | None, source: str) -> str:
     if value is None:
         return MISSING
-    front = "" if source == "measured" else MARKS[source.partition(":")[0]]
-    return front + (seconds(value) if line.metric == "step_s" else three_digits(value))
+    return _mark(source) + (seconds(value) if line.metric == "step_s" else three_digits(value))
+
+
+def _step(step_s: float | None, source: str) -> str:
+    return MISSING if step_s is None else _mark(source) + seconds(step_s)
+
+
+def _mark(source: str) -> str:
+    return MARKS.get(source.partition(":")[0], "")
 
 
 def _interval(line: Compared) -> str:

@@ -27,6 +27,11 @@ class Table:
     notes: list[str] = field(default_factory=list)
     title: str | None = None
 
+    def one_line_each(self) -> Table:
+        """Return the table with every cell and note on one line: a stray line break or cursor code breaks a row."""
+        rows = [[_plain(cell) for cell in row] for row in self.rows]
+        return Table(self.columns, rows, [_plain(note) for note in self.notes], self.title)
+
     def without(self, index: int) -> Table:
         """Return the table without one column."""
         columns = self.columns[:index] + self.columns[index + 1 :]
@@ -39,3 +44,7 @@ class Table:
             if table.rows and all(row[index] in ("", "-") for row in table.rows) and table.columns[index].keep < 9:
                 table = table.without(index)
         return table
+
+
+def _plain(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)

@@ -45,8 +45,9 @@ def run_table(rows: list[Row]) -> Table:
     """Return the table of a run: one line a case, every number with where it comes from."""
     several = len({(row.device, row.unit) for row in rows}) > 1
     table = Table([
-        Column("case"), Column("on", keep=8), Column("time", right=True), Column("+-", right=True, keep=8),
-        Column("rate", right=True), Column("MFU", right=True, keep=5), Column("MBU", right=True, keep=6),
+        Column("case"), Column("on", keep=9 if several else 8), Column("time", right=True),
+        Column("+-", right=True, keep=8), Column("rate", right=True),
+        Column("MFU", right=True, keep=5), Column("MBU", right=True, keep=6),
         Column("bound", keep=4), Column("imbalance", right=True, keep=2), Column("memory", right=True, keep=1),
         Column("source", keep=9),
     ])  # fmt: skip
@@ -102,8 +103,8 @@ def utilization(row: Row, key: str) -> str:
     """Return MFU or MBU: of the sheet's peak, else of the achieved one, marked "*"."""
     own, achieved = getattr(row, key), getattr(row, f"{key}_achieved")
     if own is not None:
-        return percent(own)
-    return MISSING if achieved is None else f"{percent(achieved)}*"
+        return mark(row) + percent(own)
+    return MISSING if achieved is None else f"{mark(row)}{percent(achieved)}*"
 
 
 def marked_source(row: Row) -> str:
@@ -174,6 +175,7 @@ def as_csv(rows: list[Row]) -> str:
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return "'" + value
+    if isinstance(value, str):
+        # The csv module leaves a lone carriage return unquoted, which ends the row for most readers.
+        return ("'" if value.startswith(FORMULA_STARTS) else "") + value.replace("\r", " ")
     return value

@@ -45,6 +45,7 @@ def table_text(table: Table, width: int, *, bold: bool = False) -> str:
     Below what even the most needed columns take, each row becomes a block of "name  value" lines.
     """
     dropped: list[str] = []
+    table = table.one_line_each()
     fitted = table.without_empty()
     while _width(fitted, NARROWEST_WRAP) > width:
         index = min(range(len(fitted.columns)), key=lambda i: fitted.columns[i].keep)
@@ -114,15 +115,20 @@ def _width(table: Table, narrowest_wrap: int) -> int:
 
 def markdown(table: Table) -> str:
     """Return a table as GitHub Markdown, all columns."""
-    full = table.without_empty()
+    full = table.one_line_each().without_empty()
     lines = [f"**{_escaped(table.title)}**", ""] if table.title else []
     lines.append("| " + " | ".join(_escaped(c.name) for c in full.columns) + " |")
     lines.append("|" + "|".join("---:" if c.right else "---" for c in full.columns) + "|")
     lines += ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in full.rows]
     if table.notes:
-        lines += ["", *(f"- {_escaped(note)}" for note in table.notes if note)]
+        lines += ["", *(f"- {_item(note)}" for note in full.notes if note)]
     return "\n".join(lines)
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _item(note: str) -> str:
+    """A note as a list item; its own leading star would open a list inside the list."""
+    return ("\\" if note.startswith("* ") else "") + _escaped(note)
