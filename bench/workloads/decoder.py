@@ -12,7 +12,7 @@ import msgspec
 
 from bench.errors import DefinitionError
 from bench.operators.interface import Gate
-from bench.workloads.model import Model, Moe
+from bench.workloads.model import Model, Moe, check_positive
 from bench.workloads.routing import Routing, plan_experts
 
 Ops = Any  # an Operators[Tensor]; the tensor type is the reader's own affair
@@ -38,6 +38,7 @@ class Deployment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
                 raise ValueError(f"deployment {key} is {getattr(self, key)}; it counts devices, so 1 or more")
         if self.layers is not None and self.layers < 1:
             raise ValueError(f"deployment layers is {self.layers}; it must be 1 or more")
+        check_positive(self, "scale_out_gb_per_s")
         if self.devices % self.ep:
             raise ValueError(f"deployment ep = {self.ep} does not divide tp x dp = {self.devices} devices")
         if self.tp % self.ep and self.ep % self.tp:

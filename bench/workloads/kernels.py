@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bench.errors import DefinitionError
 from bench.operators.interface import Phase, Step
+from bench.workloads.model import LARGEST_SIZE
 from bench.workloads.routing import Routing, plan_experts
 
 Ops = Any
@@ -106,6 +108,20 @@ KERNELS: dict[str, KernelProgram] = {
     "all_gather": KernelProgram(all_gather, ("n", "ranks")),
     "all_to_all": KernelProgram(all_to_all, ("n", "ranks")),
 }
+
+
+def check_dims(dims: Dims, where: str) -> None:
+    """Raise DefinitionError where a kernel's dimensions are out of range or do not fit each other."""
+    problem = ""
+    for key, value in dims.items():
+        if not 1 <= value <= LARGEST_SIZE:
+            problem = f"{key} is {value}; it must lie between 1 and {LARGEST_SIZE}"
+    if not problem and dims.get("heads", 0) % dims.get("kv_heads", 1):
+        problem = f"heads = {dims['heads']} is not a multiple of kv_heads = {dims['kv_heads']}"
+    if not problem and dims.get("top_k", 0) > dims.get("experts", LARGEST_SIZE):
+        problem = f"top_k = {dims['top_k']} is more than experts = {dims['experts']}"
+    if problem:
+        raise DefinitionError(f"{where}: {problem}")
 
 
 def kernel_step(ops: Ops, kernel: str, dims: Dims, routing: Routing) -> Any:

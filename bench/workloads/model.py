@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import msgspec
 
 from bench import project
+
+LARGEST_SIZE = 2**40
+
+
+def _check_sizes(record: Any, *keys: str, even: tuple[str, ...] = (), least: int = 1) -> None:
+    """Raise ValueError where a size is out of range, or odd although it is turned in pairs; None is no size."""
+    for key in (*keys, *even):
+        value = getattr(record, key)
+        if value is not None and not least <= value <= LARGEST_SIZE:
+            raise ValueError(f"{key} is {value}; it must lie between {least} and {LARGEST_SIZE}")
+        if value is not None and key in even and value % 2:
+            raise ValueError(f"{key} is {value}; it must be even, as rotary embeddings turn pairs of numbers")
+
+
+def check_positive(record: Any, *keys: str) -> None:
+    """Raise ValueError where a number is not above 0, or not finite; None is no number."""
+    for key in keys:
+        value = getattr(record, key)
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{key} is {value}; it must be a number above 0")
 
 
 class Mla(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -19,6 +40,10 @@ class Mla(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     q_lora_rank: int | None = None
     softmax_scale_factor: float = 1.0
 
+    def __post_init__(self) -> None:
+        _check_sizes(self, "kv_lora_rank", "qk_nope_dim", "v_head_dim", "q_lora_rank", even=("qk_rope_dim",))
+        check_positive(self, "softmax_scale_factor")
+
 
 class Indexer(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """DeepSeek-V3.2's lightning indexer: scores every cached key with small heads and keeps the best `top_k`."""
@@ -26,6 +51,9 @@ class Indexer(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     heads: int
     head_dim: int
     top_k: int
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "heads", "top_k", even=("head_dim",))
 
 
 class Moe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -46,10 +74,19 @@ class Moe(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     expert_bias: bool = False
 
     def __post_init__(self) -> None:
+        _check_sizes(self, "experts", "intermediate")
+        _check_sizes(self, "shared_experts", "first_dense_layers", least=0)
+        check_positive(self, "scale")
         if not 1 <= self.top_k <= self.experts:
             raise ValueError(f"top_k is {self.top_k}; it must lie between 1 and experts = {self.experts}")
         if self.groups < 1 or self.experts % self.groups or not 1 <= self.groups_kept <= self.groups:
             raise ValueError(f"groups {self.groups} (kept {self.groups_kept}) do not divide {self.experts} experts")
+        size = self.experts // self.groups
+        if self.groups > 1 and (size < 2 or size * self.groups_kept < self.top_k):
+            raise ValueError(
+                f"groups {self.groups} (kept {self.groups_kept}) leave {size} of {self.experts} experts a group; "
+                f"a group is scored by its two best, and those kept must hold top_k = {self.top_k}"
+            )
 
 
 class Model(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -84,13 +121,15 @@ class Model(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     notes: list[str] = []
 
     def __post_init__(self) -> None:
-        for key in ("layers", "hidden", "heads", "vocab"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"{key} is {getattr(self, key)}; it must be 1 or more")
+        _check_sizes(self, "layers", "hidden", "heads", "vocab", "intermediate", "sliding_window", "max_context")
+        check_positive(self, "norm_eps", "rope_theta", "activation_clamp")
+        if self.indexer is not None and self.mla is None:
+            raise ValueError("[indexer] chooses among latent keys; it needs an [mla] table")
         if self.mla is None:
+            _check_sizes(self, "kv_heads", even=("head_dim",))
             if self.kv_heads is None or self.head_dim is None:
                 raise ValueError("kv_heads and head_dim are needed where there is no [mla] table")
-            if self.kv_heads < 1 or self.heads % self.kv_heads:
+            if self.heads % self.kv_heads:
                 raise ValueError(f"heads = {self.heads} is not a multiple of kv_heads = {self.kv_heads}")
         if self.dense_layers and self.intermediate is None:
             raise ValueError("intermediate is needed: the model has dense layers")

@@ -13,7 +13,7 @@ from bench.operators.kernel import BYTES
 from bench.units import short_count
 from bench.workloads.decoder import Deployment, decoder_step, moe_layer
 from bench.workloads.kernels import KERNELS, kernel_step
-from bench.workloads.model import load_model
+from bench.workloads.model import check_positive, load_model
 from bench.workloads.routing import Routing
 
 # Raised when a program changes what it computes, so that older results no longer claim to be the same case.
@@ -32,6 +32,12 @@ Count = int | str  # 8, "4k", or a range "1k:32k:x2"
 OneOrMore = Count | list[Count]
 
 
+def _check_dtypes(dtypes: list[str]) -> None:
+    for dtype in dtypes:
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype is {dtype!r}; known: {', '.join(DTYPES)}")
+
+
 class Suite(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How a suite narrows the sweep; an axis that is absent keeps the workload's own values."""
 
@@ -45,6 +51,10 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     routing: list[Routing] | None = None
     points: list[dict[str, int]] | None = None
     time_s: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_dtypes(self.dtype or [])
+        check_positive(self, "time_s")
 
 
 class Workload(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -69,11 +79,8 @@ class Workload(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     memory_gb: float | None = None
 
     def __post_init__(self) -> None:
-        for dtype in [self.dtype] if isinstance(self.dtype, str) else self.dtype:
-            if dtype not in DTYPES:
-                raise ValueError(f"dtype is '{dtype}'; known: {', '.join(DTYPES)}")
-        if not self.time_s > 0:
-            raise ValueError(f"time_s is {self.time_s}; it must be above 0")
+        _check_dtypes([self.dtype] if isinstance(self.dtype, str) else self.dtype)
+        check_positive(self, "time_s", "memory_gb")
         if self.phase == "kernel":
             self._check_kernel()
         elif not self.model:
@@ -84,6 +91,8 @@ class Workload(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     def _check_kernel(self) -> None:
         if self.kernel not in KERNELS:
             raise ValueError(f"kernel is {self.kernel!r}; known: {', '.join(KERNELS)}")
+        if self.model:
+            raise ValueError("model belongs to the phases prefill, decode and moe, not to 'kernel'")
         if bool(self.points) == bool(self.dims):
             raise ValueError("a kernel needs either points = [{...}] or a [dims] table")
         needed = set(KERNELS[self.kernel].dims)
@@ -117,7 +126,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     def case_id(self) -> str:
         """Stable name: workload[model?, sizes, dtype, deployment?, routing?]; what is 1 or default is left out."""
         parts: list[str] = []
-        if self.model is not None and not self.workload.startswith(self.model):
+        if self.model is not None and not f"{self.workload}-".startswith(f"{self.model}-"):
             parts.append(self.model)
         if self.phase == "kernel":
             parts += [f"{SHORT.get(key, key)}={short_count(value)}" for key, value in self.dims.items()]

@@ -13,8 +13,8 @@ from bench import project
 from bench.errors import DefinitionError, listed, nearest
 from bench.units import parse_counts
 from bench.workloads.decoder import Deployment, check_deployment
-from bench.workloads.kernels import KERNELS
-from bench.workloads.model import load_model
+from bench.workloads.kernels import KERNELS, check_dims
+from bench.workloads.model import LARGEST_SIZE, load_model
 from bench.workloads.routing import Routing
 from bench.workloads.schema import DTYPES, PHASES, Case, Count, OneOrMore, Suite, Workload
 
@@ -105,6 +105,8 @@ def expand(name: str, workload: Workload, suite: str | None = None, overrides: O
     time_s = narrowed.time_s or workload.time_s
     if workload.phase == "kernel":
         points = _kernel_points(workload, narrowed, where)
+        for point in points:
+            check_dims(point, where)
         routed = "experts" in KERNELS[workload.kernel or ""].dims
         routings = axes["routing"] if routed else [None]
         cases = [
@@ -120,7 +122,16 @@ def expand(name: str, workload: Workload, suite: str | None = None, overrides: O
             _decoder_case(name, workload, dict(zip(keys, values, strict=True)), time_s, where)
             for values in itertools.product(*axes.values())
         ]
-    return list({case.case_id: case for case in cases}.values())
+    return _each_once(cases, where)
+
+
+def _each_once(cases: list[Case], where: str) -> list[Case]:
+    """Drop repeated points; refuse two different cases that would go by one name."""
+    every: dict[str, Case] = {}
+    for case in cases:
+        if every.setdefault(case.case_id, case) != case:
+            raise DefinitionError(f"{where}: two different cases are both named {case.case_id}; sweep them one by one")
+    return list(every.values())
 
 
 def _axes(workload: Workload, suite: Suite, overrides: dict[str, Any], where: str) -> dict[str, list[Any]]:
@@ -137,6 +148,9 @@ def _axes(workload: Workload, suite: Suite, overrides: dict[str, Any], where: st
             axes[axis] = value if isinstance(value, list) else [value]
         else:
             axes[axis] = _counts(0 if value is None else value, f"{where}: {axis}", zero=axis == "prefix")
+    empty = [axis for axis, values in axes.items() if not values]
+    if empty:
+        raise DefinitionError(f"{where}: {empty[0]}: an empty list; give at least one value")
     for dtype in axes["dtype"]:
         if dtype not in DTYPES:
             raise DefinitionError(f"{where}: dtype '{dtype}'{nearest(dtype, DTYPES) or '; known: ' + listed(DTYPES)}")
@@ -165,7 +179,7 @@ def _counts(value: OneOrMore, where: str, *, zero: bool = False) -> list[int]:
 def _count(part: Count, where: str, *, zero: bool) -> list[int]:
     if isinstance(part, str):
         return parse_counts(part, where)
-    if part < (0 if zero else 1) or part > 2**40:
+    if part < (0 if zero else 1) or part > LARGEST_SIZE:
         raise DefinitionError(
             f"{where}: {part} is not a {'whole' if zero else 'positive whole'} number such as 8 or 512"
         )
