@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from bench import project
 from bench.commands import options
 from bench.devices.adapter import present_devices
 from bench.devices.sheet import known_sheets
-from bench.errors import DefinitionError, ResultError, listed, nearest
+from bench.errors import DefinitionError, NotComparable, ResultError, listed, nearest
 from bench.measure.rows import case_of, modelled_rows
 from bench.report.comparison import comparison_table, head_lines, tail_lines
 from bench.report.rows import as_csv, as_jsonl
@@ -36,19 +37,20 @@ DEFAULT_WORKLOADS = ("deepseek-r1-prefill", "deepseek-r1-decode")
 def command(operands: tuple[str, ...], names: tuple[str, ...], form: str, no_color: bool, **sweep: Any) -> int:
     """Put A beside B, case by case: a run file, or the name of a device's sheet, which is then modelled.
 
-    Where a side is a run file, its cases are modelled for the sheets beside it. A package of several dies (Ascend
-    910C) is shown per die and per package.
+    Where a side is a run file, its cases are modelled for the sheets beside it; a run file of several devices is as
+    many sides. A package of several dies (Ascend 910C) is shown per die and per package.
 
     \b
     bench compare ascend-910c h100-sxm --workload deepseek-r1-decode
     bench compare results/runs/RUN.json h100-sxm
     bench compare before.json after.json
     """
-    if len(operands) < 2:
+    sides = read_operands(operands, names, options.overrides(sweep))
+    if len(sides) < 2:
         raise click.UsageError("two sides are needed: run files or device names, for example ascend-910c h100-sxm")
-    comparison = compare(read_operands(operands, names, options.overrides(sweep)))
+    comparison = compare(sides)
     show(comparison, form, no_color)
-    return 0
+    return 0 if comparison.lines else NotComparable.exit_code
 
 
 def read_operands(words: tuple[str, ...], names: tuple[str, ...], overrides: dict[str, Any]) -> list[Operand]:
@@ -56,10 +58,10 @@ def read_operands(words: tuple[str, ...], names: tuple[str, ...], overrides: dic
 
     Raises: DefinitionError for a word that is neither a file nor a sheet; ResultError for a file that cannot be read.
     """
-    files = {word: _load(word) for word in words if _is_file(word)}
+    files = {word: _load(word, words) for word in words if _is_file(word)}
     if files and not names and not overrides:
         cases: list[Case] = []
-        for operand in files.values():
+        for operand in itertools.chain.from_iterable(files.values()):
             cases += [_case(row, operand.label) for row in operand.rows]
     else:
         cases = select_cases(names or DEFAULT_WORKLOADS, overrides)
@@ -68,10 +70,10 @@ def read_operands(words: tuple[str, ...], names: tuple[str, ...], overrides: dic
     operands: list[Operand] = []
     for word in words:
         if word in files:
-            operand = files[word]
-            operands.append(
-                Operand(operand.label, [r for r in operand.rows if r.case_id in wanted], operand.environment)
-            )
+            operands += [
+                Operand(each.label, [row for row in each.rows if row.case_id in wanted], each.environment)
+                for each in files[word]
+            ]
         else:
             operands.append(_modelled(word, cases))
     return operands
@@ -84,9 +86,18 @@ def _is_file(word: str) -> bool:
     return looks or (Path(word).is_file() and word not in known_sheets())
 
 
-def _load(word: str) -> Operand:
-    run = load_run(Path(word))
-    return Operand(Path(word).stem, run.rows, run.environment)
+def _load(word: str, words: tuple[str, ...]) -> list[Operand]:
+    """Return a run file as one side for each device in it; labelled by device alone where the file is all there is."""
+    run, stem = load_run(Path(word)), Path(word).stem
+    devices = list(dict.fromkeys(row.device for row in run.rows))
+    if not devices:
+        raise ResultError(f"{word}: holds no rows; make some with: bench run")
+    sides: list[Operand] = []
+    for device in devices:
+        alone = device if len(words) == 1 else f"{stem}:{device}"
+        rows = [row for row in run.rows if row.device == device]
+        sides.append(Operand(stem if len(devices) == 1 else alone, rows, run.environment))
+    return sides
 
 
 def _case(row: Any, label: str) -> Case:
@@ -124,15 +135,19 @@ def show(comparison: Comparison, form: str, no_color: bool) -> None:
     elif form == "csv":
         emit(as_csv(rows))
     else:
-        table = comparison_table(comparison)
-        head, tail = head_lines(comparison), tail_lines(comparison)
-        if form == "md":
-            emit(
-                "\n".join(
-                    [*(f"> {line.strip()}  " for line in head), "", markdown(table), "", *(f"{t}  " for t in tail)]
-                )
-            )
-            return
-        emit("\n".join(head) + "\n")
-        emit(table_text(table, width_of(sys.stdout), bold=colored(sys.stdout, no_color)))
-        emit("\n" + "\n".join(tail))
+        _print(comparison, form, no_color)
+
+
+def _print(comparison: Comparison, form: str, no_color: bool) -> None:
+    head, tail = head_lines(comparison), tail_lines(comparison)
+    table = comparison_table(comparison)
+    if not comparison.lines:
+        body = "nothing can be put side by side"
+    elif form == "md":
+        body = markdown(table)
+    else:
+        body = table_text(table, width_of(sys.stdout), bold=colored(sys.stdout, no_color))
+    if form == "md":
+        emit("\n".join([*(f"> {line.strip()}  " for line in head), "", body, "", *(f"{line}  " for line in tail)]))
+    else:
+        emit("\n".join([*head, "", body, "", *tail]))
