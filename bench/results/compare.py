@@ -123,7 +123,7 @@ def _line(a: Row, b: Row, a_label: str, b_label: str) -> Compared:
         a=x, b=y, a_step_s=a.step_s, b_step_s=b.step_s, a_source=source_of(a), b_source=source_of(b),
         reading="cannot tell: a number is missing",
     )  # fmt: skip
-    if not x or not y:
+    if not x or not y or not x / y:
         return line
     line.ratio = x / y
     below, above = _spread(a, flip=higher), _spread(b, flip=higher)
