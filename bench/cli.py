@@ -23,7 +23,8 @@ COMMANDS = {
     "workloads": "List workloads, suites and models; or one workload with its cases.",
     "explain": "Explain a metric, or one row: its inputs, where each comes from, its kernels.",
     "doctor": "Say what would disturb a measurement on this machine, and what to do.",
-    "calibrate": "Find the peaks that this machine reaches, for its utilization figures.",
+    "calibrate": "Fit the cost model to measured kernels, or find the peaks that this machine reaches.",
+    "validate": "Say how far off the cost model is, on a table of measured kernels or served configurations.",
     "completion": "Print the shell's completion script.",
 }
 

@@ -12,27 +12,42 @@ from bench import project
 from bench.commands import options
 from bench.devices.achieved import Achieved, achieved_path, fingerprint, load_achieved
 from bench.devices.cpu import CpuAdapter
+from bench.devices.emulated.profile import Profile
 from bench.errors import DefinitionError
 from bench.measure.runner import in_worker
 from bench.report.layout import Column, Table
 from bench.report.terminal import emit, table_text, width_of
 from bench.results.environment import command_line
-from bench.units import scaled
+from bench.units import MISSING, percent, scaled
 
 
 @click.command(name="calibrate")
-@click.option("-d", "--device", default="cpu", show_default=True, help="A device of this machine.")
+@click.option(
+    "-d", "--device", metavar="DEVICE", help="A device of this machine; with --from: only its rows.  [default: cpu]"
+)
+@click.option("--from", "table_file", metavar="FILE", help="Fit profiles to a table of measured kernels (CSV).")
+@click.option("--generic", is_flag=True, help="With --from: also fit the average that uncalibrated devices get.")
 @click.option("--if-missing", is_flag=True, help="Do nothing where this machine is already calibrated.")
 @click.option("--format", "form", type=click.Choice(("table", "json")), default="table", show_default=True)
 @options.quiet
-def command(device: str, if_missing: bool, form: str, quiet: bool) -> int:
-    """Measure the peaks this machine reaches and keep them in devices/calibrations/cpu/.
+def command(
+    device: str | None, table_file: str | None, generic: bool, if_missing: bool, form: str, quiet: bool
+) -> int:  # fmt: skip
+    """Measure the peaks this machine reaches, or fit the cost model to a table of kernels that anyone measured.
 
-    Matrix products per dtype and size, reading and copying memory, threads swept: about half a minute. MFU and MBU of
-    later runs are told of these, because no sheet knows a CPU in a virtual machine.
+    Without --from: matrix products per dtype and size, reading and copying memory, threads swept, about half a minute;
+    kept in devices/calibrations/cpu/. MFU and MBU of later runs are told of these, because no sheet knows a CPU in a
+    virtual machine.
+
+    With --from: a profile per device in devices/calibrations/DEVICE/, with the error on rows left out of the fit. The
+    table's columns: device, kind, dtype, the kind's dimensions, seconds, software, note, source.
     """
-    if device != "cpu":
-        raise DefinitionError(f"calibrating '{device}' on the device itself is not built yet; only cpu is")
+    if table_file is not None:
+        return _from_table(Path(table_file), device, generic, form)
+    if device not in (None, "cpu"):
+        raise DefinitionError(
+            f"calibrating '{device}' on the device itself is not built yet; only cpu is, or --from FILE"
+        )
     mark = fingerprint(CpuAdapter().facts())
     found = load_achieved(mark) if if_missing else None
     if found is None:
@@ -46,6 +61,63 @@ def command(device: str, if_missing: bool, form: str, quiet: bool) -> int:
     elif not if_missing:
         emit(table_text(roof_table(found), width_of(sys.stdout)))
     return 0
+
+
+def _from_table(path: Path, device: str | None, generic: bool, form: str) -> int:
+    """Fit and save profiles; nothing is written unless every fit succeeded."""
+    from bench.devices.emulated.assumed import assumed_rules
+    from bench.devices.emulated.calibrate import calibrate, calibrate_generic
+    from bench.devices.emulated.table import read_table
+
+    rows = read_table(path)
+    line = f"bench calibrate --from {path.name}" + (f" --device {device}" if device else "")
+    found = [calibrate_generic(rows, str(path), f"{line} --generic", assumed_rules())] if generic else []
+    found += calibrate(rows, str(path), line, device)
+    for profile in found:
+        emit(f"Saved {project.shown(save_profile(profile))}", sys.stderr)
+    if form == "json":
+        emit(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        emit(table_text(profile_table(found), width_of(sys.stdout)))
+    return 0
+
+
+def save_profile(profile: Profile) -> Path:
+    """Write a profile below the current folder's `devices/calibrations/`."""
+    path = Path.cwd() / "devices" / "calibrations" / profile.device / f"{_file_name(profile.software)}.toml"
+    head = f"# {profile.summary}.\n# Made by `{profile.command}`, not by hand: change the table and make it again.\n"
+    plain = msgspec.to_builtins(profile)
+    for rule in plain["rules"]:
+        if rule["correction"] is None:
+            del rule["correction"]
+        if rule["evidence"]["roofline_mape"] is None:
+            del rule["evidence"]["roofline_mape"]
+    project.write_atomically(path, head.encode() + msgspec.toml.encode(plain))
+    return path
+
+
+def _file_name(software: str) -> str:
+    """A software's name as a file name: "trtllm 1.3.0rc20" as trtllm-1.3.0rc20."""
+    return "".join(c if c.isalnum() or c in ".-" else "-" for c in software.lower()).strip("-") or "measured"
+
+
+def profile_table(found: list[Profile]) -> Table:
+    """Return what was fitted and what it misses on rows left out."""
+    table = Table([
+        Column("device"), Column("kind"), Column("dtype"), Column("library", keep=5), Column("rows", right=True),
+        Column("MAPE", right=True), Column("median", right=True), Column("bias", right=True),
+        Column("P10 - P90", right=True),
+        Column("roofline MAPE", right=True, keep=6), Column("errors are of", keep=4, wrap=True),
+    ])  # fmt: skip
+    for profile in found:
+        for rule in profile.rules:
+            e = rule.evidence
+            table.rows.append([
+                profile.device, rule.kind, rule.dtype, rule.library, str(e.n), percent(e.mape) if e.n else MISSING,
+                percent(e.median) if e.n else MISSING, f"{e.bias:.2f}", f"{e.low:.2f} - {e.high:.2f}",
+                percent(e.roofline_mape), e.method,
+            ])  # fmt: skip
+    return table
 
 
 def measure_roofs(quiet: bool) -> Achieved:

@@ -108,12 +108,13 @@ def _row_text(row: Row) -> str:
 
 
 def _facts(row: Row) -> list[tuple[str, str]]:
-    how = "measured here" if row.source == "measured" else "modelled from the sheet's peaks"
+    how = "measured here" if row.source == "measured" else "modelled from the sheet's peaks and a calibration"
     samples = f"median of {len(row.samples_s)} samples" if row.samples_s else "sum of its kernels and host overhead"
     warm = f"; warm-up {row.warmup_samples} runs, {seconds(row.warmup_s)}" if row.warmup_s is not None else ""
     return [
         ("status", row.status + (f": {row.reason}" if row.reason else "")),
         ("source", f"{source_of(row)} ({how})"),
+        ("priced by", ", ".join(f"{percent(share)} {tier}" for tier, share in row.tier_shares.items())),
         ("covers", row.scope or "the whole model on one device"),
         (
             "step",

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from bench import project
-from bench.devices.emulated.pricing import Priced, price
-from bench.devices.emulated.profile import choose_profile
+from bench.devices.emulated.pricing import Priced, PricedKernel, price
 from bench.devices.sheet import Sheet, known_sheets, load_sheet
 from bench.errors import Unsupported
 from bench.operators.cost import read_cost
-from bench.operators.kernel import Work
+from bench.operators.interface import Step
+from bench.operators.kernel import Kernel, Work
 from bench.results.normalize import fill_rates, fill_utilization
 from bench.results.record import KernelCost, Row, Source
 from bench.units import data_size
+from bench.workloads.model import load_model
 from bench.workloads.schema import Case
 
 # Engines leave about a tenth of device memory to buffers, graphs and fragmentation.
@@ -61,28 +63,32 @@ def set_work(row: Row, work: Work, times: int = 1) -> None:
     row.memory_bytes = float(work.memory_bytes) * times
     row.imbalance = work.imbalance
     if times == 1:
-        row.kernels = _merged(work)
+        row.kernels = _merged([_cost(kernel) for kernel in work.kernels])
 
 
-def _merged(work: Work, priced: Priced | None = None) -> list[KernelCost]:
+def _cost(kernel: Kernel, priced: PricedKernel | None = None, rounds: int = 1) -> KernelCost:
+    return KernelCost(
+        name=kernel.name,
+        kind=kernel.kind,
+        dtype=kernel.dtype,
+        count=kernel.count * rounds,
+        flops=float(kernel.flops),
+        read_bytes=float(kernel.read_bytes),
+        written_bytes=float(kernel.written_bytes),
+        link_bytes=float(kernel.link_bytes),
+        seconds=None if priced is None else float(priced.seconds),
+        bound=None if priced is None else priced.bound,
+        tier=None if priced is None else priced.chosen.tier,
+    )
+
+
+def _merged(costs: list[KernelCost]) -> list[KernelCost]:
     """Kernels of one name and size as one entry."""
     merged: dict[tuple[Any, ...], KernelCost] = {}
-    for index, kernel in enumerate(work.kernels):
-        one = None if priced is None else priced.kernels[index]
-        key = (kernel.name, kernel.kind, kernel.dtype, float(kernel.flops), float(kernel.read_bytes))
+    for cost in costs:
+        key = (cost.name, cost.kind, cost.dtype, cost.flops, cost.read_bytes)
         before = merged.get(key)
-        merged[key] = KernelCost(
-            name=kernel.name,
-            kind=kernel.kind,
-            dtype=kernel.dtype,
-            count=kernel.count + (before.count if before else 0),
-            flops=float(kernel.flops),
-            read_bytes=float(kernel.read_bytes),
-            written_bytes=float(kernel.written_bytes),
-            link_bytes=float(kernel.link_bytes),
-            seconds=None if one is None else float(one.seconds),
-            bound=None if one is None else one.bound,
-        )
+        merged[key] = cost if before is None else msgspec.structs.replace(before, count=before.count + cost.count)
     return list(merged.values())
 
 
@@ -96,19 +102,39 @@ def modelled_rows(case: Case, device: str) -> list[Row]:
     try:
         work = read_cost(case.program(), case.step(), case.dtype)
         set_work(row, work)
-        chosen = choose_profile(device)
-        row.tier, row.notes = chosen.tier, [chosen.reason]
-        where = project.shown(known_sheets()[device])
-        whole = case.phase in ("prefill", "decode")
-        priced = price(work, sheet, chosen, where, case.deployment.scale_out_gb_per_s, whole_step=whole)
-        _check_room(work, sheet, where)
+        priced = price_step(case, case.step(), device, sheet)
+        _check_room(work, sheet, project.shown(known_sheets()[device]))
     except Unsupported as error:
         row.status, row.reason = "unsupported", str(error)
     except _TooBig as error:
         row.status, row.reason = "skipped", str(error)
     else:
-        _fill_modelled(row, case, sheet, work, priced)
+        _fill_modelled(row, case, sheet, priced)
     return [row, *_package_row(row, sheet)]
+
+
+def price_step(case: Case, step: Step, device: str, sheet: Sheet) -> Priced:
+    """Price one step of a case's program on a device; the step's dimensions may be arrays.
+
+    Raises: Unsupported where the sheet lacks a figure.
+    """
+    deployment, rounds = case.deployment, 1
+    if deployment.overlap == "two-micro-batches" and np.all(np.asarray(step.batch) > 1):
+        # Each half computes while the other's rows travel; a batch of one cannot be halved.
+        step, rounds = replace(step, batch=np.asarray(step.batch) / 2), 2
+    model = None if case.model is None else load_model(case.model)
+    return price(
+        read_cost(case.program(), step, case.dtype),
+        device,
+        sheet,
+        project.shown(known_sheets()[device]),
+        network_gb_per_s=deployment.scale_out_gb_per_s,
+        overlap=deployment.overlap if rounds == 2 or deployment.overlap == "partial" else "none",
+        overlap_share=deployment.overlap_share,
+        rounds=rounds,
+        whole_step=case.phase in ("prefill", "decode"),
+        block_scaled=model is not None and model.native_dtype == "fp8",
+    )
 
 
 class _TooBig(Exception):
@@ -125,17 +151,22 @@ def _check_room(work: Work, sheet: Sheet, where: str) -> None:
         )
 
 
-def _fill_modelled(row: Row, case: Case, sheet: Sheet, work: Work, priced: Priced) -> None:
+def _fill_modelled(row: Row, case: Case, sheet: Sheet, priced: Priced) -> None:
     row.status = "ok"
     row.step_s = float(priced.step_s)
     low, high = priced.interval
     row.interval = (float(low), float(high))
-    row.interval_kind = "P10 to P90 of the calibration's residuals"
+    row.interval_kind = "P10 to P90 of what the calibration missed"
+    row.tier, row.notes = priced.tier, priced.notes
+    row.tier_shares = {tier: share for tier, share in priced.shares.items() if share > 0}
     row.bound = priced.bound
-    row.notes += priced.notes
-    row.kernels = _merged(work, priced)
+    row.kernels = _merged([_cost(k.kernel, k, priced.rounds) for k in priced.kernels])
     if case.deployment.devices > 1:
-        row.scope = f"one device of {case.deployment.devices}, its links included"
+        how = {"none": "without overlap", "partial": f"{case.deployment.overlap_share:.0%} of the shorter side hidden"}
+        row.scope = (
+            f"one device of {case.deployment.devices}, links included"
+            f" ({how.get(priced.overlap, 'two micro-batches overlap')})"
+        )
     fill_rates(row)
     fill_utilization(row, sheet.peak_flops(case.dtype), sheet.memory_bytes_per_s, achieved=False)
 
@@ -159,10 +190,6 @@ def price_sweep(case: Case, device: str, batch: Any, context: Any) -> Priced:
 
     Raises: Unsupported where the sheet lacks a figure.
     """
-    from bench.operators.interface import Step
-
     new = np.asarray(context) if case.phase == "prefill" else 1
     step = Step(case.phase, np.asarray(batch), new, np.asarray(context))
-    work = read_cost(case.program(), step, case.dtype)
-    where = project.shown(known_sheets()[device])
-    return price(work, load_sheet(device), choose_profile(device), where, case.deployment.scale_out_gb_per_s)
+    return price_step(case, step, device, load_sheet(device))

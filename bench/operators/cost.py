@@ -68,6 +68,8 @@ class CostOperators:
         activation_bytes: Dim | None = None,
         **dims: Dim,
     ) -> Shape:
+        if ranks > 1:
+            dims["ranks"] = ranks
         dims["activation_bytes"] = result.bytes if activation_bytes is None else activation_bytes
         self.kernels.append(
             Kernel(
@@ -252,7 +254,10 @@ class CostOperators:
         flops = 2 * self.step.batch * heads * self._pairs() * dim
         result = Shape((self.step.tokens, np.minimum(self.step.context, top_k)), "fp32")
         reads = q.bytes + k.bytes + weights.bytes
-        return self._launch("indexer", "select", reads, result, flops=flops, heads=heads, kv_len=self.step.context)
+        return self._launch(
+            "indexer", "select", reads, result, flops=flops, batch=self.step.batch, heads=heads, kv_heads=1,
+            head_dim=dim, v_dim=0, q_len=self.step.input_len, kv_len=self.step.context,
+        )  # fmt: skip
 
     def route(self, scores: Shape, bias: Shape | None, gate: Gate, plan: ExpertPlan) -> ExpertPlan:
         result = Shape((scores.dims[0], 2 * gate.top_k), "fp32")
@@ -268,7 +273,16 @@ class CostOperators:
         rows = Shape((routing.rows, x.dims[-1]), x.dtype)
         sent = rows.bytes * (ranks - 1) / ranks
         kind = "permute" if ranks == 1 else "ep_dispatch"
-        return self._launch(kind, "dispatch", rows.bytes, rows, link_bytes=sent, ranks=ranks, dtype=x.dtype)
+        return self._launch(
+            kind, "dispatch", rows.bytes, rows, link_bytes=sent, ranks=ranks, dtype=x.dtype,
+            message_bytes=rows.bytes, **self._bulk(x.dims[-1] * BYTES[x.dtype], routing),
+        )  # fmt: skip
+
+    def _bulk(self, row_bytes: Dim, routing: ExpertPlan) -> dict[str, Dim]:
+        """What a prompt's exchange needs beside its rows: engines send a token once to each group of linked devices."""
+        if self.step.phase != "prefill":
+            return {}
+        return {"token_bytes": self.step.tokens * row_bytes, "top_k": routing.top_k}
 
     def grouped_linear(
         self, x: Shape, weight: Shape, routing: ExpertPlan, bias: Shape | None = None, *, name: str
@@ -281,7 +295,8 @@ class CostOperators:
             reads = reads + touched * n * BYTES[bias.dtype]
         return self._launch(
             "grouped_gemm", name, reads, result, flops=2 * rows * n * k, dtype=weight.dtype,
-            m=rows, n=n, k=k, experts=touched,
+            m=rows, n=n, k=k, touched=touched, padded=routing.load.padded, busiest=routing.load.busiest,
+            experts=routing.experts_here,
         )  # fmt: skip
 
     def combine(self, x: Shape, routing: ExpertPlan, shared: Shape | None, *, ranks: int) -> Shape:
@@ -297,6 +312,8 @@ class CostOperators:
             link_bytes=sent,
             ranks=ranks,
             activation_bytes=np.maximum(x.bytes, result.bytes),
+            message_bytes=x.bytes,
+            **self._bulk(x.dims[-1] * BYTES[x.dtype], routing),
         )
 
     def sample(self, logits: Shape) -> Shape:

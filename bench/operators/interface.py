@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.operators.kernel import Dim
+from bench.operators.loads import RankLoad
 
 Tensor = TypeVar("Tensor")
 
@@ -45,17 +46,28 @@ class ExpertPlan:
     """Which experts the tokens go to, decided outside the device so that every device does the same work.
 
     ids: [tokens, top_k] over all pooled tokens, or None for a sweep, where only expectations are known.
-    rows: (token, expert) pairs on the heaviest rank; touched: its experts with at least one row.
+    load: rows, touched experts, padded rows and the busiest expert of the heaviest rank.
     first_expert, experts_here: the contiguous block of experts that the heaviest rank holds.
+    top_k: experts of each token.
     imbalance: realised largest load of an expert over the mean load.
     """
 
     ids: NDArray[np.int64] | None
-    rows: Dim
-    touched: Dim
+    load: RankLoad
     first_expert: int
     experts_here: int
+    top_k: int
     imbalance: float | None
+
+    @property
+    def rows(self) -> Dim:
+        """(token, expert) pairs on the heaviest rank."""
+        return self.load.rows
+
+    @property
+    def touched(self) -> Dim:
+        """Experts of the heaviest rank with at least one row."""
+        return self.load.touched
 
 
 @dataclass(frozen=True)

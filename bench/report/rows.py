@@ -163,7 +163,17 @@ def as_jsonl(rows: list[Row]) -> str:
 
 def as_csv(rows: list[Row]) -> str:
     """Return rows as CSV: every plain column, numbers as numbers, lists left to JSON."""
-    listed = {"samples_s", "kernels", "definition", "operators", "notes", "flags", "deployment", "interval"}
+    listed = {
+        "tier_shares",
+        "samples_s",
+        "kernels",
+        "definition",
+        "operators",
+        "notes",
+        "flags",
+        "deployment",
+        "interval",
+    }
     names = [name for name in Row.__struct_fields__ if name not in listed]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

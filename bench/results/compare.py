@@ -196,7 +196,7 @@ def _settings(operand: Operand) -> dict[str, str]:
     settings = {
         "device": ", ".join(dict.fromkeys(row.device_name for row in operand.rows)) or "-",
         "unit": ", ".join(operand.units) or "-",
-        "source": ", ".join(dict.fromkeys(source_of(row) for row in operand.rows)) or "-",
+        "source": ", ".join(dict.fromkeys(source_of(row) for row in operand.rows if row.status == "ok")) or "-",
     }
     env = operand.environment
     if env is not None:

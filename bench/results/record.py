@@ -32,6 +32,7 @@ class KernelCost(msgspec.Struct, frozen=True, kw_only=True):
     link_bytes: float = 0.0
     seconds: float | None = None
     bound: str | None = None
+    tier: Tier | None = None
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -59,6 +60,8 @@ class Row(msgspec.Struct, kw_only=True):
     # provenance
     source: Source
     tier: Tier | None = None
+    # Share of a modelled step's kernel time that each tier priced.
+    tier_shares: dict[str, float] = {}
     interval: tuple[float, float] | None = None
     interval_kind: str | None = None
     scope: str | None = None

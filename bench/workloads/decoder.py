@@ -6,7 +6,7 @@ executed, priced and checked. Comments give shapes: T tokens of this step, H hid
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,6 +24,8 @@ class Deployment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     tp: tensor-parallel ranks; dp: data-parallel attention ranks; ep: expert-parallel ranks, over tp x dp devices.
     layers: measure only this many layers of each kind and scale (None: all of them).
     scale_out_gb_per_s: network per device, one direction, for traffic beyond the sheet's link domain.
+    overlap: how computing and expert exchange overlap, when modelled: not at all, in two micro-batches that take turns
+    (DeepSeek's decode and prefill), or partially, hiding `overlap_share` of the shorter of the two.
     """
 
     tp: int = 1
@@ -31,6 +33,8 @@ class Deployment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ep: int = 1
     layers: int | None = None
     scale_out_gb_per_s: float | None = None
+    overlap: Literal["none", "two-micro-batches", "partial"] = "none"
+    overlap_share: float = 0.0
 
     def __post_init__(self) -> None:
         for key in ("tp", "dp", "ep"):
@@ -39,6 +43,8 @@ class Deployment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         if self.layers is not None and self.layers < 1:
             raise ValueError(f"deployment layers is {self.layers}; it must be 1 or more")
         check_positive(self, "scale_out_gb_per_s")
+        if not 0 <= self.overlap_share <= 1:
+            raise ValueError(f"deployment overlap_share is {self.overlap_share}; it must lie between 0 and 1")
         if self.devices % self.ep:
             raise ValueError(f"deployment ep = {self.ep} does not divide tp x dp = {self.devices} devices")
         if self.tp % self.ep and self.ep % self.tp:

@@ -7,7 +7,7 @@ chosen by an exponential race, which is weighted sampling without replacement (E
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bench.errors import DefinitionError
 from bench.operators.interface import ExpertPlan
 from bench.operators.kernel import Dim
+from bench.operators.loads import counted_load, expected_load, heaviest_block, inclusion_chances
 
 # Above this many (token, expert) draws a plan is priced by expectation; below it is drawn exactly.
 MOST_DRAWS = 64_000_000
@@ -47,8 +48,8 @@ class Routing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise ValueError("routing kind 'k-hot' needs hot = the number of experts in use, 1 or more")
         if self.kind == "trace" and not self.file:
             raise ValueError("routing kind 'trace' needs file = a text file of expert ids, a line a token")
-        if self.seed < 0:
-            raise ValueError(f"routing seed is {self.seed}; it must be 0 or more")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"routing seed is {self.seed}; it must lie between 0 and 2**63 - 1")
 
     @property
     def label(self) -> str:
@@ -106,7 +107,8 @@ def assign(routing: Routing, tokens: int, experts: int, top_k: int) -> NDArray[n
     Raises: DefinitionError where k-hot leaves fewer experts than top_k, or a trace does not fit.
     """
     if routing.kind == "trace":
-        return _from_trace(routing, tokens, experts, top_k)
+        ids = _from_trace(routing, experts, top_k)
+        return np.asarray(ids[np.arange(tokens) % len(ids)])
     _check_hot(routing, experts, top_k)
     share = popularity(routing, experts)
     chosen = np.empty((tokens, top_k), dtype=np.int64)
@@ -132,14 +134,6 @@ def _check_hot(routing: Routing, experts: int, top_k: int) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Block:
-    """The experts that one expert-parallel rank holds."""
-
-    first: int
-    size: int
-
-
 def plan_experts(routing: Routing, tokens: Dim, experts: int, top_k: int, ranks: int = 1) -> ExpertPlan:
     """Plan where pooled tokens go and what the heaviest of `ranks` expert-parallel ranks has to do.
 
@@ -161,50 +155,27 @@ def _drawn_plan(routing: Routing, tokens: int, experts: int, top_k: int, ranks: 
     block = loads[heaviest * here : (heaviest + 1) * here]
     return ExpertPlan(
         ids=ids,
-        rows=int(block.sum()),
-        touched=int(np.count_nonzero(block)),
+        load=counted_load(block),
         first_expert=heaviest * here,
         experts_here=here,
+        top_k=top_k,
         imbalance=float(loads.max() / loads.mean()),
     )
 
 
 def _expected_plan(routing: Routing, tokens: Dim, experts: int, top_k: int, ranks: int) -> ExpertPlan:
-    chosen = inclusion(routing, experts, top_k)
+    heaviest, block = heaviest_block(inclusion(routing, experts, top_k), ranks)
     here = experts // ranks
-    by_rank = chosen.reshape(ranks, here).sum(axis=1)
-    heaviest = int(np.argmax(by_rank))
-    block = chosen[heaviest * here : (heaviest + 1) * here]
-    count = np.asarray(tokens, dtype=np.float64)
-    rows = count * block.sum()
-    if ranks > 1:
-        # The heaviest of n alike ranks stands about sqrt(2 ln n) deviations above their mean (extreme value theory).
-        spread = np.sqrt(count * (block * (1 - block)).sum())
-        rows = np.minimum(rows + spread * np.sqrt(2 * np.log(ranks)), count * min(top_k, here))
-    touched = sum(1.0 - (1.0 - p) ** count for p in block)
-    return ExpertPlan(None, rows, touched, heaviest * here, here, None)
+    return ExpertPlan(None, expected_load(block, tokens, ranks), heaviest * here, here, top_k, None)
 
 
 def inclusion(routing: Routing, experts: int, top_k: int) -> NDArray[np.float64]:
-    """Return the chance that a token goes to each expert, [experts], summing to top_k.
-
-    In an exponential race stopped when top_k have finished, expert e has finished with chance 1 - exp(-p_e t);
-    t is solved so that the chances sum to top_k (Rosen's approximation, exact as experts grow).
-    """
+    """Return the chance that a token goes to each expert, [experts], summing to top_k."""
     if routing.kind == "trace":
-        ids = _trace(routing.file or "")
-        return np.bincount(ids[:, :top_k].ravel(), minlength=experts)[:experts] / len(ids)
+        ids = _from_trace(routing, experts, top_k)
+        return np.asarray(np.bincount(ids.ravel(), minlength=experts) / len(ids))
     _check_hot(routing, experts, top_k)
-    share = popularity(routing, experts)
-    if top_k == np.count_nonzero(share):
-        return (share > 0).astype(np.float64)
-    low, high = 0.0, 1.0
-    while (1 - np.exp(-share * high)).sum() < top_k:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (1 - np.exp(-share * middle)).sum() < top_k else (low, middle)
-    return 1 - np.exp(-share * high)
+    return inclusion_chances(popularity(routing, experts), top_k)
 
 
 def _uniforms(seed: int, rows: int, columns: int, stream: int, first_row: int = 0) -> NDArray[np.float64]:
@@ -222,39 +193,59 @@ def _normals(seed: int, count: int) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(-2 * np.log(first)) * np.cos(2 * np.pi * second))
 
 
-def _from_trace(routing: Routing, tokens: int, experts: int, top_k: int) -> NDArray[np.int64]:
-    ids = _trace(routing.file or "")
+def _from_trace(routing: Routing, experts: int, top_k: int) -> NDArray[np.int64]:
+    """Return the trace's experts, [lines, top_k], ascending within a line, checked against the model."""
+    ids, lines = _trace(routing.file or "")
     where = f"routing trace {routing.file}"
     if ids.shape[1] < top_k:
         raise DefinitionError(f"{where}: {ids.shape[1]} experts a line, but the model chooses {top_k}")
-    ids = ids[:, :top_k]
-    if ids.min() < 0 or ids.max() >= experts:
+    ordered = np.sort(ids[:, :top_k], axis=1)
+    outside = ordered[:, -1] >= experts
+    if outside.any():
+        bad = int(np.argmax(outside))
         raise DefinitionError(
-            f"{where}: expert ids run from {ids.min()} to {ids.max()}; the model has 0 to {experts - 1}"
+            f"{where}: line {lines[bad]} names expert {ordered[bad, -1]}; the model has 0 to {experts - 1}"
         )
-    ordered = np.sort(ids, axis=1)
-    if top_k > 1 and (np.diff(ordered, axis=1) == 0).any():
-        line = int(np.argmax((np.diff(ordered, axis=1) == 0).any(axis=1))) + 1
-        raise DefinitionError(f"{where}: line {line} names an expert twice")
-    return np.asarray(ordered[np.arange(tokens) % len(ordered)])
+    repeated = (np.diff(ordered, axis=1) == 0).any(axis=1)
+    if repeated.any():
+        raise DefinitionError(f"{where}: line {lines[int(np.argmax(repeated))]} names an expert twice")
+    return ordered
 
 
 @lru_cache(maxsize=8)
-def _trace(file: str) -> NDArray[np.int64]:
+def _trace(file: str) -> tuple[NDArray[np.int64], list[int]]:
+    """Return (expert ids [lines, width], the number of each line in the file)."""
     try:
         text = Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"routing trace {file}: cannot be read ({type(error).__name__})") from None
+    except (OSError, ValueError) as error:
+        raise DefinitionError(f"routing trace {file!r}: cannot be read ({type(error).__name__})") from None
     rows: list[list[int]] = []
+    lines: list[int] = []
     for number, line in enumerate(text.splitlines(), 1):
         parts = line.replace(",", " ").split()
         if not parts or parts[0].startswith("#"):
             continue
-        if not all(p.isdigit() for p in parts) or (rows and len(parts) != len(rows[0])):
+        if not all(_is_id(p) for p in parts) or (rows and len(parts) != len(rows[0])):
             raise DefinitionError(
                 f"routing trace {file}: line {number} is {line[:40]!r}; write equally many expert ids on every line"
             )
         rows.append([int(p) for p in parts])
+        lines.append(number)
     if not rows:
         raise DefinitionError(f"routing trace {file}: holds no expert ids")
-    return np.array(rows, dtype=np.int64)
+    return np.array(rows, dtype=np.int64), lines
+
+
+def _is_id(text: str) -> bool:
+    # Nine digits: str.isdigit alone lets superscripts and numbers beyond 64 bits through.
+    return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+def trace_hash(routing: Routing) -> str | None:
+    """Return a hash of the trace file's content; None where the routing is no trace, or its file cannot be read."""
+    if routing.kind != "trace":
+        return None
+    try:
+        return hashlib.sha256(Path(routing.file or "").read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return None

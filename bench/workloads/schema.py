@@ -14,7 +14,7 @@ from bench.units import short_count
 from bench.workloads.decoder import Deployment, decoder_step, moe_layer
 from bench.workloads.kernels import KERNELS, kernel_step
 from bench.workloads.model import check_positive, load_model
-from bench.workloads.routing import Routing
+from bench.workloads.routing import Routing, trace_hash
 
 # Raised when a program changes what it computes, so that older results no longer claim to be the same case.
 PROGRAM_VERSION = 1
@@ -154,7 +154,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         model = None if self.model is None else load_model(self.model)
         if model is not None:
             model = msgspec.structs.replace(model, source="", notes=[])
-        content = msgspec.json.encode([PROGRAM_VERSION, identity, model], order="deterministic")
+        decisive: list[Any] = [PROGRAM_VERSION, identity, model]
+        if self.routing is not None and self.routing.kind == "trace":
+            decisive.append(trace_hash(self.routing))
+        content = msgspec.json.encode(decisive, order="deterministic")
         return hashlib.sha256(content).hexdigest()[:16]
 
     def step(self) -> Step:

@@ -1,161 +1,232 @@
-"""Prices a list of kernels on a sheet: seconds, bound and interval, for one case or a whole sweep at once."""
+"""Prices a program's kernels on a sheet: seconds, bound, tier and interval, for one case or a whole sweep at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.devices.emulated.profile import Chosen, Rule
+from bench.devices.emulated.forms import FORMS, LINKED, Dims, Parts, peaks_of
+from bench.devices.emulated.profile import TIERS, Chosen, Tier, choose
 from bench.devices.sheet import Sheet
-from bench.errors import Unsupported
-from bench.operators.kernel import BYTES, LINK_KINDS, Dim, Kernel, Work
-from bench.units import GIGA
+from bench.operators.kernel import Dim, Kernel, Work
 
-Array = NDArray[Any]
+Overlap = Literal["none", "two-micro-batches", "partial"]
 
 BOUNDS = ("compute", "memory", "link", "launch")
-
-# Kinds that run on the matrix unit, where the sheet's dense peak applies.
-MATRIX_KINDS = frozenset({
-    "gemm", "batched_gemm", "grouped_gemm", "attention_prefill", "attention_decode",
-    "mla_prefill", "mla_decode", "indexer",
-})  # fmt: skip
+# A kernel that takes less than this share of a step does not decide the step's tier.
+MATERIAL = 0.1
 
 
 @dataclass(frozen=True)
 class PricedKernel:
-    """One kernel with the time of one launch, the part of it that bounds, and its residual factors."""
+    """One kernel with the time of one launch, its parts, and the rules that priced it."""
 
     kernel: Kernel
-    seconds: Dim
-    parts: dict[str, Dim]
-    rule: Rule
+    parts: Parts
+    chosen: Chosen
+
+    @property
+    def seconds(self) -> Dim:
+        return self.parts.seconds
+
+    @property
+    def total_s(self) -> Dim:
+        return self.parts.seconds * self.kernel.count
 
     @property
     def bound(self) -> str:
         """The largest of compute, memory, link and launch (of a single case)."""
-        return max(BOUNDS, key=lambda part: float(np.max(self.parts[part])))
+        return max(BOUNDS, key=lambda part: float(np.max(getattr(self.parts, part))))
 
 
 @dataclass(frozen=True)
 class Priced:
-    """A step's price: its kernels, its time, and the interval that residuals leave (P10 to P90)."""
+    """A step's price: its kernels, host overhead, and how computing and sending overlap."""
 
     kernels: tuple[PricedKernel, ...]
     overhead_s: float
-    notes: tuple[str, ...]
+    overlap: Overlap = "none"
+    overlap_share: float = 0.0
+    rounds: int = 1
 
     @property
     def step_s(self) -> Dim:
-        return self.overhead_s + sum((k.seconds * k.kernel.count for k in self.kernels), start=0.0)
+        links: Dim = sum((k.total_s for k in self.kernels if k.kernel.kind in LINKED), start=0.0)
+        rest: Dim = sum((k.total_s for k in self.kernels if k.kernel.kind not in LINKED), start=0.0)
+        if self.overlap == "two-micro-batches":
+            busy: Dim = np.maximum(links, rest)
+        elif self.overlap == "partial":
+            busy = rest + links - self.overlap_share * np.minimum(links, rest)
+        else:
+            busy = rest + links
+        return self.overhead_s + self.rounds * busy
 
     @property
     def interval(self) -> tuple[Dim, Dim]:
-        """P10 and P90 of the step: a kind's kernels err together, different kinds independently."""
-        by_rule: dict[Rule, Dim] = {}
+        """P10 and P90 of the step: kernels of one rule err together, different rules independently.
+
+        Deviations are those of the parts of the step, scaled to what overlap leaves of them.
+        """
+        below: dict[int, Dim] = {}
+        above: dict[int, Dim] = {}
         for k in self.kernels:
-            by_rule[k.rule] = by_rule.get(k.rule, 0.0) + k.seconds * k.kernel.count
-        below = sum(((1 - rule.low) * t) ** 2 for rule, t in by_rule.items())
-        above = sum(((rule.high - 1) * t) ** 2 for rule, t in by_rule.items())
-        # Rules whose residuals are all on one side (low > 1) shift the interval; signs are kept by the sums.
-        shift = sum((np.sign(1 - r.low) < 0) * (r.low - 1) * t for r, t in by_rule.items())
-        return self.step_s - np.sqrt(below) + shift, self.step_s + np.sqrt(above)
+            low, high = k.chosen.band
+            key = id(k.chosen.rules[0])
+            below[key] = below.get(key, 0.0) + (1 - low) * k.total_s
+            above[key] = above.get(key, 0.0) + (high - 1) * k.total_s
+        total: Dim = sum((k.total_s for k in self.kernels), start=0.0)
+        left = (self.step_s - self.overhead_s) / np.maximum(total, 1e-30)
+        down: Dim = sum((np.sign(x) * x**2 for x in below.values()), start=0.0)
+        up: Dim = sum((np.sign(x) * x**2 for x in above.values()), start=0.0)
+        return self.step_s - left * _root(down), self.step_s + left * _root(up)
 
     @property
     def bound(self) -> str:
         """What most of the step's time goes to: compute, memory, link or launch (of a single case)."""
         totals = dict.fromkeys(BOUNDS, 0.0)
         for k in self.kernels:
-            totals[k.bound] += float(np.max(k.seconds)) * k.kernel.count
+            totals[k.bound] += float(np.max(k.total_s)) * self.rounds
         totals["launch"] += self.overhead_s
         return max(BOUNDS, key=totals.__getitem__)
+
+    @property
+    def shares(self) -> dict[Tier, float]:
+        """Share of the kernels' time that each tier priced."""
+        totals = dict.fromkeys(TIERS, 0.0)
+        for k in self.kernels:
+            totals[k.chosen.tier] += float(np.max(k.total_s))
+        whole = sum(totals.values()) or 1.0
+        return {tier: value / whole for tier, value in totals.items()}
+
+    @property
+    def tier(self) -> Tier:
+        """The worst tier that priced a material part of the step."""
+        shares = self.shares
+        for tier in reversed(TIERS):
+            if shares[tier] >= MATERIAL:
+                return tier
+        return max(TIERS, key=lambda tier: shares[tier])
+
+    @property
+    def notes(self) -> list[str]:
+        """Which numbers were used, the most important first."""
+        ordered = sorted(self.kernels, key=lambda k: -float(np.max(k.total_s)))
+        return list(dict.fromkeys(k.chosen.reason for k in ordered))
+
+
+def _root(signed: Dim) -> Dim:
+    """Square root that keeps the sign: a band wholly on one side shifts the interval."""
+    root: Dim = np.sign(signed) * np.sqrt(np.abs(signed))
+    return root
 
 
 def price(
     work: Work,
+    device: str,
     sheet: Sheet,
-    chosen: Chosen,
     where: str,
-    scale_out_gb_per_s: float | None = None,
     *,
+    network_gb_per_s: float | None = None,
+    overlap: Overlap = "none",
+    overlap_share: float = 0.0,
+    rounds: int = 1,
     whole_step: bool = True,
+    block_scaled: bool = False,
 ) -> Priced:
     """Price one step's work on a device.
 
     where: the sheet's file, named in the reason when a figure is missing.
-    scale_out_gb_per_s: network per device beyond the sheet's link domain (from the deployment).
+    network_gb_per_s: network per device beyond the sheet's link domain (from the deployment).
+    rounds: how many times the work is done in a step (two micro-batches: 2).
     whole_step: a model's step pays the engine's host overhead; a kernel or layer alone does not.
+    block_scaled: 8-bit weights carry a scale per block, as DeepSeek's do.
     Raises: Unsupported when the sheet lacks a peak that the work needs; nothing is guessed.
     """
-    notes: list[str] = []
-    kernels = tuple(_priced(k, sheet, chosen, where, scale_out_gb_per_s, notes) for k in work.kernels)
-    overhead_s = chosen.profile.step_overhead_us * 1e-6 if whole_step else 0.0
-    return Priced(kernels, overhead_s, tuple(dict.fromkeys(notes)))
+    priced: list[PricedKernel] = []
+    for kernel in merged_experts(work.kernels):
+        form = kernel.kind if kernel.kind in FORMS else "pointwise"
+        dtype = _table_dtype(kernel, form, block_scaled)
+        chosen = choose(device, sheet, form, dtype)
+        peaks = peaks_of(sheet, form, dtype or "bf16", where, network_gb_per_s)
+        parts = chosen.price(_dims(kernel, form), peaks, dtype)
+        if kernel.kind == "quantize" and _quantizes(device, sheet, kernel.dtype, block_scaled):
+            parts = Parts(0.0 * parts.seconds)
+        priced.append(PricedKernel(kernel, parts, chosen))
+    overhead = max((k.chosen.step_overhead_us for k in priced), default=0.0) * 1e-6 if whole_step else 0.0
+    return Priced(tuple(priced), overhead, overlap, overlap_share, rounds)
 
 
-def _priced(
-    kernel: Kernel, sheet: Sheet, chosen: Chosen, where: str, scale_out: float | None, notes: list[str]
-) -> PricedKernel:
-    rule = chosen.profile.rule(kernel.kind, kernel.dtype)
-    compute: Dim = 0.0
-    if kernel.kind in MATRIX_KINDS:
-        compute = kernel.flops / (rule.compute * _peak_flops(kernel, sheet, where))
-        if rule.ramp_tokens:
-            compute = compute * (1 + rule.ramp_tokens / np.maximum(kernel.dims.get("kv_len", 1), 1))
-    bandwidth = sheet.memory_bytes_per_s
-    if bandwidth is None:
-        raise Unsupported(f"cannot be modelled: {where} gives no memory bandwidth")
-    memory = kernel.moved_bytes / (rule.memory * bandwidth)
-    link = _link_seconds(kernel, rule, sheet, where, scale_out, notes)
-    launch = rule.launch_us * 1e-6 + rule.per_rank_us * 1e-6 * (kernel.ranks if kernel.ranks > 1 else 0)
-    if kernel.kind in LINK_KINDS and kernel.ranks > 1:
-        # Copies to and from the link's buffers overlap with the sending.
-        memory = np.minimum(memory, link)
-    seconds = launch + np.maximum(np.maximum(compute, memory), link)
-    return PricedKernel(kernel, seconds, {"compute": compute, "memory": memory, "link": link, "launch": launch}, rule)
+def _table_dtype(kernel: Kernel, form: str, block_scaled: bool) -> str:
+    """The dtype under which kernel tables hold a kernel: attention computes in 16 bit, links and copies in none."""
+    if not FORMS[form].matrix:
+        return ""
+    if kernel.dtype == "fp8" and block_scaled:
+        return "fp8_block"
+    return kernel.dtype
 
 
-def _peak_flops(kernel: Kernel, sheet: Sheet, where: str) -> float:
-    peak = sheet.peak_flops(kernel.dtype)
-    if peak is None:
-        known = [d for d, figure in sheet.peak_tflops.items() if figure.value is not None]
-        beside = f" (it gives {', '.join(known)})" if known else ""
-        raise Unsupported(f"cannot be modelled: no published {kernel.dtype} peak in {where}{beside}")
-    return peak
+def _quantizes(device: str, sheet: Sheet, dtype: str, block_scaled: bool) -> bool:
+    """Whether the products' own measured times already include quantizing their input."""
+    name = "fp8_block" if dtype == "fp8" and block_scaled else dtype
+    return all(rule.includes_quantize for rule in choose(device, sheet, "gemm", name).rules)
 
 
-def _link_seconds(
-    kernel: Kernel, rule: Rule, sheet: Sheet, where: str, scale_out: float | None, notes: list[str]
-) -> Dim:
-    """Time on the links; beyond the sheet's link domain the deployment's network carries the rest at once."""
-    if kernel.ranks <= 1:
-        return 0.0
-    bandwidth = sheet.link_bytes_per_s
-    if bandwidth is None:
-        raise Unsupported(f"cannot be modelled: {where} gives no link rate to peers, needed for {kernel.ranks} devices")
-    domain = None if sheet.link.domain_devices is None else sheet.link.domain_devices.value
-    inside = 1.0
-    if domain is None:
-        notes.append(f"{kernel.ranks} devices priced as if all linked at the sheet's {bandwidth / GIGA:g} GB/s")
-    elif kernel.ranks > domain:
-        if scale_out is None:
-            raise Unsupported(
-                f"cannot be modelled: {kernel.ranks} devices, but {where} links only {domain:.0f};"
-                " give deployment.scale_out_gb_per_s"
-            )
-        inside = (domain - 1) / (kernel.ranks - 1)
-        notes.append(
-            f"{domain:.0f} of {kernel.ranks} devices linked at {bandwidth / GIGA:g} GB/s,"
-            f" the rest over a network of {scale_out:g} GB/s a device (deployment)"
-        )
-    near = kernel.link_bytes * inside / (rule.link * bandwidth)
-    far = kernel.link_bytes * (1 - inside) / (rule.link * scale_out * GIGA) if scale_out else 0.0
-    return np.maximum(near, far)
+def _dims(kernel: Kernel, form: str) -> Dims:
+    if form == "pointwise":
+        return {"moved_bytes": kernel.moved_bytes}
+    return kernel.dims
 
 
-def activation_bytes(dtype: str) -> float:
-    """Bytes of one activation where weights are `dtype`."""
-    return max(BYTES[dtype], 2.0)
+def merged_experts(kernels: tuple[Kernel, ...]) -> Iterator[Kernel]:
+    """Yield kernels with each MoE layer's grouped products, and what stands between them, as one of kind "moe".
+
+    Kernel tables time a MoE layer whole: both products, the activation, and the rows' way in and out on one device.
+    """
+    held: list[Kernel] = []
+    pending: Kernel | None = None
+    for kernel in kernels:
+        if kernel.kind == "permute" and kernel.name == "dispatch":
+            pending = kernel
+            continue
+        if held:
+            held.append(kernel)
+            if kernel.name == "experts_down":
+                yield _moe(held)
+                held = []
+            continue
+        if kernel.kind == "grouped_gemm" and kernel.name == "experts_up":
+            held = [kernel] if pending is None else [pending, kernel]
+            pending = None
+        elif kernel.kind == "permute" and kernel.name == "combine":
+            # Its memory traffic is part of the layer's time; nothing is left to price.
+            continue
+        elif kernel.kind == "grouped_gemm":
+            yield _alone(kernel)
+        else:
+            yield kernel
+
+
+def _moe(held: list[Kernel]) -> Kernel:
+    up = next(k for k in held if k.name == "experts_up")
+    dims = {name: up.dims[name] for name in ("padded", "touched", "busiest", "experts")}
+    dims |= {"rows": up.dims["m"], "hidden": up.dims["k"], "inner": up.dims["n"] / 2}
+    return Kernel(
+        "moe",
+        "experts",
+        up.dtype,
+        sum(k.flops for k in held),
+        sum(k.read_bytes for k in held),
+        sum(k.written_bytes for k in held),
+        count=up.count,
+        dims=dims,
+    )
+
+
+def _alone(kernel: Kernel) -> Kernel:
+    """One grouped product alone, as a third of a layer's: its 2 k n are a layer's 6 h i at i = n / 3."""
+    d = kernel.dims
+    dims = {"rows": d["m"], "hidden": d["k"], "inner": d["n"] / 3}
+    return replace(kernel, kind="moe", dims=dims | {n: d[n] for n in ("padded", "touched", "busiest", "experts")})

@@ -1,8 +1,7 @@
-"""A calibration profile: the few numbers that turn peaks into times, with their evidence.
+"""Calibration profiles: the fitted numbers of one device and software, with their evidence, and which one prices what.
 
-A plain roofline is wrong by half; what a kernel reaches belongs to (device, dtype, kind, library). A profile states,
-per kind of kernel, the reached share of the compute and memory peak, the time a launch costs, and how far measurements
-scatter around what these numbers predict.
+What a kernel reaches belongs to (device, dtype, kind, library). A rule holds the numbers of its formula, a small
+correction in the logarithms of its dimensions, and what the fit missed on shapes that it had not seen.
 """
 
 from __future__ import annotations
@@ -12,74 +11,234 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from bench import project
-from bench.errors import DefinitionError
+from bench.devices.emulated.forms import FORMS, SHEET_DTYPE, Dims, Parts, Peaks, element_bytes
+from bench.devices.sheet import Sheet, known_sheets, load_sheet
+from bench.operators.kernel import Dim
 
-GENERIC = "average"
+Tier = Literal["calibrated", "transferred", "sheet"]
+TIERS: tuple[Tier, ...] = ("calibrated", "transferred", "sheet")
+
+GENERIC = "generic"
+# Numbers carried to another device of the same architecture miss by half as much again as at home; to another vendor,
+# by half more than to a device of the same vendor. Checked on devices left out (docs/cost-model.md).
+WIDER_SAME_CHIP = 1.5
+WIDER_OTHER_VENDOR = 1.5
+WIDER_OTHER_CLASS = 2.0
+# A correction is of a chip's tiles and queues: it holds only where the peak is the same.
+SAME_PEAK = 0.1
+MOST_CORRECTION = 0.5
+
+
+class Correction(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A cubic polynomial in standardised logarithms of dimensions, held constant outside the fitted range."""
+
+    low: list[float]
+    high: list[float]
+    mean: list[float]
+    scale: list[float]
+    weights: list[float]
+
+    def of(self, features: list[Dim]) -> Dim:
+        """Return the factor on the formula's time."""
+        clipped = [np.clip(x, lo, hi) for x, lo, hi in zip(features, self.low, self.high, strict=True)]
+        standard = [(x - m) / s for x, m, s in zip(clipped, self.mean, self.scale, strict=True)]
+        logarithm = sum((w * term for w, term in zip(self.weights, terms(standard), strict=True)), start=0.0)
+        return np.asarray(np.exp(np.clip(logarithm, -MOST_CORRECTION, MOST_CORRECTION)))
+
+
+def terms(x: list[Dim]) -> list[Dim]:
+    """Return 1, x, all products of two, and cubes."""
+    ones: Dim = np.ones_like(np.asarray(x[0], dtype=np.float64))
+    squares = [a * b for i, a in enumerate(x) for b in x[i:]]
+    return [ones, *x, *squares, *(a**3 for a in x)]
+
+
+class Evidence(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What a rule misses on rows left out of its fit. low, high: P10 and P90 of measured over predicted."""
+
+    n: int
+    mape: float
+    median: float
+    bias: float
+    low: float
+    high: float
+    roofline_mape: float | None = None
+    source: str
+    method: str
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """How one kind of kernel performs: shares of the sheet's peaks, seconds a launch, and the residuals' P10 and P90.
-
-    low, high: measured over predicted time at the 10th and 90th percentile.
-    ramp_tokens: prefill attention reaches its share only at sequences much longer than this.
-    """
+    """How one kind of kernel performs: its formula's numbers, correction and evidence."""
 
     kind: str
-    dtype: str | None = None
-    compute: float = 1.0
-    memory: float = 1.0
-    link: float = 1.0
-    launch_us: float = 0.0
-    per_rank_us: float = 0.0
-    ramp_tokens: float = 0.0
-    low: float
-    high: float
-    source: str
+    dtype: str = ""
+    library: str = ""
+    # Devices that an average was fitted on; empty where one device or nobody's measurement stands behind it.
+    devices: list[str] = []
+    numbers: dict[str, float]
+    # Whether the measured times include quantizing the activations, so that it is not priced twice.
+    includes_quantize: bool = False
+    correction: Correction | None = None
+    evidence: Evidence
 
     def __post_init__(self) -> None:
-        for key in ("compute", "memory", "link"):
-            if not 0 < getattr(self, key) <= 2:
-                raise ValueError(f"{key} is {getattr(self, key)}; it is a share of the peak, above 0")
-        if not 0 < self.low <= self.high:
-            raise ValueError(f"low {self.low} and high {self.high} must be positive and in order")
+        if self.kind not in FORMS:
+            raise ValueError(f"kind is '{self.kind}'; known: {', '.join(FORMS)}")
+        form = FORMS[self.kind]
+        if set(self.numbers) != set(form.numbers):
+            raise ValueError(
+                f"rule '{self.kind}' needs the numbers {sorted(form.numbers)}, found {sorted(self.numbers)}"
+            )
+        if any(not value > 0 for value in self.numbers.values()):
+            raise ValueError(f"rule '{self.kind}': every number must be above 0, found {self.numbers}")
+        if not 0 < self.evidence.low <= self.evidence.high:
+            raise ValueError(
+                f"rule '{self.kind}': low {self.evidence.low} and high {self.evidence.high} are not in order"
+            )
+
+    def price(self, dims: Dims, peaks: Peaks, dtype: str, *, corrected: bool = True) -> Parts:
+        """Return the parts of kernels with these dimensions."""
+        form = FORMS[self.kind]
+        parts = form.price(self.numbers, dims, peaks, element_bytes(dtype or "bf16"))
+        if self.correction is None or not corrected:
+            return parts
+        factor = self.correction.of(form.features(dims))
+        return Parts(parts.seconds * factor, parts.compute, parts.memory, parts.link, parts.launch)
 
 
 class Profile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A set of rules for one device and software, or the generic set used where a device has none."""
+    """The rules of one device and software; device "generic" is the average that other devices are priced with."""
 
+    device: str
+    software: str
+    libraries: list[str] = []
     summary: str
     made: str
+    command: str
     step_overhead_us: float = 0.0
     rules: list[Rule]
 
-    def rule(self, kind: str, dtype: str) -> Rule:
-        """Return the most specific rule: this kind and dtype, this kind, or the rule for "other" kernels."""
-        candidates = [r for r in self.rules if r.kind == kind and r.dtype == dtype]
-        candidates += [r for r in self.rules if r.kind == kind and r.dtype is None]
-        candidates += [r for r in self.rules if r.kind == "other"]
-        if not candidates:
-            raise DefinitionError(f"calibration '{self.summary}': no rule for kind '{kind}' and none for 'other'")
-        return candidates[0]
+    def rules_for(self, kind: str, dtype: str, library: str = "") -> list[Rule]:
+        """Return the rules that fit: of this library where there is one, else of all; of this dtype, else of any."""
+        same = [r for r in self.rules if r.kind == kind and r.dtype in (dtype, "")]
+        named = [r for r in same if library and r.library == library]
+        return named or same
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """A profile with the tier it has for a device, and why it was chosen."""
+    """The rules that price a kind of kernel on a device; of several, software takes the faster."""
 
-    profile: Profile
-    tier: Literal["calibrated", "transferred", "sheet"]
+    rules: list[Rule]
+    tier: Tier
     reason: str
+    corrected: bool
+    wider: float
+    step_overhead_us: float
+
+    def price(self, dims: Dims, peaks: Peaks, dtype: str) -> Parts:
+        """Return the parts by the fastest of the rules."""
+        every = [rule.price(dims, peaks, dtype, corrected=self.corrected) for rule in self.rules]
+        if len(every) == 1:
+            return every[0]
+        stacked = np.stack([np.asarray(parts.seconds, dtype=np.float64) for parts in every])
+        best = np.argmin(stacked, axis=0)
+        picked = [
+            np.choose(best, [np.broadcast_to(getattr(p, name), best.shape) for p in every])
+            for name in ("seconds", "compute", "memory", "link", "launch")
+        ]
+        return Parts(*picked)
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """P10 and P90 of measured over predicted, widened for a transfer."""
+        low = min(rule.evidence.low for rule in self.rules)
+        high = max(rule.evidence.high for rule in self.rules)
+        return low**self.wider if low < 1 else low, high**self.wider if high > 1 else high
 
 
 @cache
-def _loaded(path: Path) -> Profile:
-    return project.load_toml(path, Profile)
+def profiles() -> dict[str, Profile]:
+    """Return device -> its profile; of several softwares the last by file name, a person's own first."""
+    found: dict[str, Profile] = {}
+    for folder in project.folders("devices"):
+        here = {path.parent.name: path for path in sorted((folder / "calibrations").glob("*/*.toml"))}
+        for device, path in here.items():
+            if device != "cpu":
+                found.setdefault(device, load_profile(path))
+    return found
 
 
-def choose_profile(device: str) -> Chosen:
-    """Return the profile that prices a device. So far every device has the generic one: tier `sheet`."""
-    path = project.find("devices", GENERIC, "calibrations/generic/*.toml", noun="calibration", command="bench devices")
+def load_profile(path: Path) -> Profile:
+    """Read one profile; its device must have a sheet."""
+    profile = project.load_toml(path, Profile)
+    if profile.device != GENERIC and profile.device not in known_sheets():
+        from bench.errors import DefinitionError, nearest
+
+        hint = nearest(profile.device, known_sheets())
+        raise DefinitionError(
+            f"{project.shown(path)}: device '{profile.device}' has no sheet{hint} (see: bench devices)"
+        )
+    return profile
+
+
+def choose(device: str, sheet: Sheet, kind: str, dtype: str, library: str = "") -> Chosen:
+    """Return what prices a kind of kernel: the device's own rules, those of a like chip, or the generic ones.
+
+    1. calibrated: this device has a profile with such a rule.
+    2. transferred: a device of the same architecture has one; its correction is used only where the peaks agree.
+    3. transferred: the average over devices, some of them of the same vendor.
+    4. transferred: the average, for a device of the same class (stacked memory), with a wider interval.
+    5. sheet: the average for a device of another class, with a still wider interval.
+    """
+    known = profiles()
+    own = known.get(device)
+    if own is not None and (rules := own.rules_for(kind, dtype, library)):
+        reason = f"{device}: calibrated with {own.software}"
+        return Chosen(rules, "calibrated", reason, corrected=True, wider=1.0, step_overhead_us=own.step_overhead_us)
+    for donor, profile in known.items():
+        if donor in (GENERIC, device):
+            continue
+        other = load_sheet(donor)
+        if _chip(other) & _chip(sheet) and (rules := profile.rules_for(kind, dtype, library)):
+            alike = _same_peak(sheet, other, dtype)
+            reason = f"{device}: numbers of {donor} ({profile.software}), the same architecture {sheet.arch}"
+            return Chosen(
+                rules,
+                "transferred",
+                reason,
+                corrected=alike,
+                wider=WIDER_SAME_CHIP,
+                step_overhead_us=profile.step_overhead_us,
+            )
+    generic = known[GENERIC]
+    rules = generic.rules_for(kind, dtype) or generic.rules_for("pointwise", "")
+    donors = rules[0].devices
+    named = f"average of {', '.join(donors)}" if donors else "usual numbers, assumed"
+    tier: Tier = "transferred"
+    if any(load_sheet(donor).vendor == sheet.vendor for donor in donors):
+        reason, wider = f"{named}; the same vendor", 1.0
+    elif "HBM" in (sheet.memory.type or "").upper():
+        reason, wider = f"{named}; the same class (stacked memory)", WIDER_OTHER_VENDOR
+    else:
+        tier, reason, wider = "sheet", f"{named}; another class of device", WIDER_OTHER_CLASS
     return Chosen(
-        _loaded(path), "sheet", f"{device} has no calibration of its own: generic shares of its sheet's peaks"
-    )
+        rules, tier, f"{device}: {reason}", corrected=False, wider=wider if donors else 1.0,
+        step_overhead_us=generic.step_overhead_us,
+    )  # fmt: skip
+
+
+def _chip(sheet: Sheet) -> set[str]:
+    """Words of an architecture that name a chip generation: sm_90, DAV-C220."""
+    words = (sheet.arch or "").replace(",", " ").replace("/", " ").split()
+    return {
+        word for word in words if any(c.isdigit() for c in word) and any(c.isalpha() for c in word) and len(word) > 4
+    } - {"Atlas"}
+
+
+def _same_peak(one: Sheet, other: Sheet, dtype: str) -> bool:
+    name = SHEET_DTYPE.get(dtype, dtype) or "bf16"
+    a, b = one.peak_flops(name), other.peak_flops(name)
+    return a is not None and b is not None and abs(a / b - 1) < SAME_PEAK

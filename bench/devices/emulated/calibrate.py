@@ -1,0 +1,245 @@
+"""From a kernel table to profiles: one per device, and the generic one with its leave-one-device-out evidence."""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bench.devices.emulated.fit import FOLDS, Sample, evidence, fit_numbers, fit_rule
+from bench.devices.emulated.forms import FORMS, Dims, Peaks, peaks_of
+from bench.devices.emulated.profile import GENERIC, Evidence, Profile, Rule, profiles
+from bench.devices.emulated.table import UNPRICED, Timed, dims_of, formula
+from bench.devices.sheet import known_sheets, load_sheet
+from bench.errors import DefinitionError, nearest
+
+# Collectives with the same formula: where one kind has few rows, all of a library are fitted together, as this one.
+TOGETHER = {"all_gather": 1.0, "reduce_scatter": 1.0, "all_reduce": 2.0}
+FEW_ROWS = 20
+REDUCING = frozenset({"reduce_scatter", "all_reduce"})
+REDUCING_COSTS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
+# A library for small messages only: part of its device's own rules, not of the average device.
+SPECIAL_LIBRARIES = frozenset({"trtllm-custom"})
+# Engines launch a step from a graph; what the host adds to it, as DeepSeek and vLLM profiles show (assumed).
+STEP_OVERHEAD_US = 200.0
+FEWEST_ROWS_GENERIC = 30
+
+Group = tuple[str, str, str, str]
+
+
+def grouped(rows: list[Timed], where: str) -> dict[Group, list[Timed]]:
+    """Return (device, kind, dtype, library) -> rows; kinds without a formula are left out.
+
+    Raises: DefinitionError naming the line of a device that has no sheet.
+    """
+    known = known_sheets()
+    groups: dict[Group, list[Timed]] = defaultdict(list)
+    for row in rows:
+        if row.device not in known:
+            hint = nearest(row.device, known)
+            raise DefinitionError(
+                f"{where}: line {row.line}: device '{row.device}' has no sheet{hint} (see: bench devices)"
+            )
+        if row.kind not in UNPRICED:
+            groups[row.device, formula(row.kind), row.dtype, row.library].append(row)
+    return dict(groups)
+
+
+def sample_of(device: str, kind: str, dtype: str, rows: list[Timed]) -> Sample:
+    """Return rows of one device, kind and dtype as arrays.
+
+    Raises: Unsupported where the device's sheet lacks a peak.
+    """
+    peaks = peaks_of(load_sheet(device), kind, dtype, device)
+    return Sample(kind, dtype, dims_of(rows), np.array([r.seconds for r in rows]), peaks, np.ones(len(rows)))
+
+
+def calibrate(rows: list[Timed], where: str, command: str, device: str | None = None) -> list[Profile]:
+    """Fit every device of a table (or one), each kind, dtype and library on its own.
+
+    Raises: DefinitionError when a group has fewer rows than numbers to fit, or the device has no rows.
+    """
+    groups = grouped(rows, where)
+    if device is not None and not any(group[0] == device for group in groups):
+        raise DefinitionError(f"{where}: no rows of device '{device}'{nearest(device, {g[0] for g in groups})}")
+    found: list[Profile] = []
+    for name in dict.fromkeys(group[0] for group in groups):
+        if device is not None and name != device:
+            continue
+        own = {group[1:]: part for group, part in groups.items() if group[0] == name}
+        rules = _rules(name, own, where, strict=device is not None)
+        if rules:
+            found.append(_profile(name, rules, [row for part in own.values() for row in part], command))
+    return found
+
+
+def _rules(device: str, groups: dict[tuple[str, str, str], list[Timed]], where: str, *, strict: bool) -> list[Rule]:
+    """Fit each group; what has too few rows is fitted with its like, left to the generic rules, or (strict) refused."""
+    rules: list[Rule] = []
+    small: dict[str, list[Timed]] = defaultdict(list)
+    for (kind, dtype, library), part in groups.items():
+        if kind in TOGETHER and len(part) < FEW_ROWS:
+            small[library] += part
+        elif strict or len(part) > len(FORMS[kind].numbers):
+            rule = fit_rule(sample_of(device, kind, dtype, part), library, _sources(part), where, _usual(kind, dtype))
+            rules.append(msgspec.structs.replace(rule, includes_quantize=_quantizes(part)))
+    for library, part in small.items():
+        if len(part) > len(FORMS["all_gather"].numbers):
+            rules += _together(device, library, part, where)
+        elif strict:
+            fit_rule(sample_of(device, part[0].kind, "", part), library, "", where)  # refuses, and says how many
+    return rules
+
+
+def _together(device: str, library: str, part: list[Timed], where: str) -> list[Rule]:
+    """One fit for all collectives of a library: each sends its factor times the message around the ring.
+
+    Adding up costs link time too; by how much is fitted with the rest, as the value that leaves the least error.
+    """
+    kinds = {row.kind for row in part}
+    best, cost = None, 1.0
+    for tried in REDUCING_COSTS if kinds & REDUCING else (1.0,):
+        joined = _joined("all_gather", "", _alike(device, part, tried))
+        rule = fit_rule(joined, library, _sources(part), where, _usual("all_gather", ""))
+        if best is None or rule.evidence.mape < best.evidence.mape:
+            best, cost = rule, tried
+    assert best is not None
+    return [_for_kind(best, kind, cost) for kind in TOGETHER if kind in kinds]
+
+
+def _alike(device: str, part: list[Timed], cost: float) -> list[Sample]:
+    """Rows of all kinds as if they gathered."""
+    samples = []
+    for kind, factor in TOGETHER.items():
+        rows = [row for row in part if row.kind == kind]
+        if rows:
+            sample = sample_of(device, kind, "", rows)
+            scale = factor * (cost if kind in REDUCING else 1.0)
+            dims = {**sample.dims, "message_bytes": sample.dims["message_bytes"] * scale}
+            samples.append(Sample("all_gather", "", dims, sample.seconds, sample.peaks, sample.weights))
+    return samples
+
+
+def _for_kind(rule: Rule, kind: str, cost: float) -> Rule:
+    numbers = dict(rule.numbers)
+    if kind in REDUCING:
+        numbers |= {name: numbers[name] / cost for name in ("link_quick", "link_bulk")}
+    return msgspec.structs.replace(rule, kind=kind, numbers=numbers, correction=None)
+
+
+def _usual(kind: str, dtype: str) -> dict[str, float] | None:
+    """Numbers of the generic profile, which a fit to few rows is pulled towards; None where there are none yet."""
+    generic = profiles().get(GENERIC)
+    rules = generic.rules_for(kind, dtype) if generic is not None else []
+    return rules[0].numbers if rules else None
+
+
+def _profile(device: str, rules: list[Rule], rows: list[Timed], command: str) -> Profile:
+    named = sorted({row.software for row in rows if row.software})
+    # The engine that most kernels were timed in gives the profile its name.
+    software = max(named, key=lambda name: sum(row.software == name for row in rows), default="measured")
+    return Profile(
+        device=device,
+        software=software,
+        libraries=named,
+        summary=f"{load_sheet(device).name} with {software}",
+        made=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        command=command,
+        step_overhead_us=STEP_OVERHEAD_US,
+        rules=rules,
+    )
+
+
+def _quantizes(rows: list[Timed]) -> bool:
+    return all("includes dynamic quantization" in row.note for row in rows)
+
+
+def _sources(rows: list[Timed]) -> str:
+    return "; ".join(sorted({row.source for row in rows if row.source}))
+
+
+def calibrate_generic(rows: list[Timed], where: str, command: str, assumed: list[Rule]) -> Profile:
+    """Fit the average device: each kind and dtype over all devices, every device with the same weight.
+
+    Its evidence is of devices left out of the fit where there are two or more, else of rows left out.
+    assumed: rules for kinds that no table holds.
+    """
+    merged: dict[tuple[str, str], dict[str, list[Timed]]] = defaultdict(lambda: defaultdict(list))
+    for (device, kind, dtype, library), part in grouped(rows, where).items():
+        if library not in SPECIAL_LIBRARIES:
+            merged[kind, dtype][device] += part
+    rules: list[Rule] = []
+    for (kind, dtype), devices in merged.items():
+        if sum(len(part) for part in devices.values()) >= FEWEST_ROWS_GENERIC:
+            rules.append(_generic_rule(kind, dtype, devices, where))
+    fitted = {(rule.kind, rule.dtype) for rule in rules}
+    rules += [rule for rule in assumed if (rule.kind, rule.dtype) not in fitted]
+    profile = _profile(next(iter(grouped(rows, where)))[0], rules, rows, command)
+    return msgspec.structs.replace(
+        profile, device=GENERIC, software="average", summary="average of the calibrated devices"
+    )  # fmt: skip
+
+
+def _generic_rule(kind: str, dtype: str, devices: dict[str, list[Timed]], where: str) -> Rule:
+    samples = {device: sample_of(device, kind, dtype, part) for device, part in devices.items()}
+    joined = _joined(kind, dtype, list(samples.values()))
+    source = "; ".join(sorted({_sources(part) for part in devices.values()}))
+    quantizes = all(_quantizes(part) for part in devices.values())
+    if len(samples) == 1:
+        rule = fit_rule(joined, "", source, where)
+        return msgspec.structs.replace(
+            rule,
+            correction=None,
+            evidence=_wider(rule.evidence),
+            includes_quantize=quantizes,
+            devices=list(samples),
+        )
+    predicted = []
+    for device, own in samples.items():
+        others = _joined(kind, dtype, [s for name, s in samples.items() if name != device])
+        parts = FORMS[kind].price(fit_numbers(others), own.dims, own.peaks, own.width)
+        predicted.append(np.log(np.asarray(parts.seconds, dtype=np.float64)))
+    method = f"each of {', '.join(samples)} predicted from the others"
+    return Rule(
+        kind=kind,
+        dtype=dtype,
+        numbers={name: float(f"{value:.6g}") for name, value in fit_numbers(joined).items()},
+        includes_quantize=quantizes,
+        devices=list(samples),
+        evidence=evidence(joined, np.concatenate(predicted), source, method),
+    )
+
+
+def _wider(found: Evidence) -> Evidence:
+    """Evidence of one device stands for others with a band half as wide again, and says so."""
+    return msgspec.structs.replace(
+        found,
+        low=min(found.low, 1.0) ** 1.5,
+        high=max(found.high, 1.0) ** 1.5,
+        method=f"{FOLDS} folds on the only device measured; band widened by half for others",
+    )
+
+
+def _joined(kind: str, dtype: str, samples: list[Sample]) -> Sample:
+    """One sample over several devices, each with the same total weight; peaks become arrays."""
+    dims: Dims = {name: np.concatenate([np.asarray(s.dims[name]) for s in samples]) for name in samples[0].dims}
+    sizes = [len(s.seconds) for s in samples]
+    most = max(sizes)
+    return Sample(
+        kind,
+        dtype,
+        dims,
+        np.concatenate([s.seconds for s in samples]),
+        Peaks(**{name: _each(name, samples, sizes) for name in Peaks.__dataclass_fields__}),
+        np.concatenate([np.full(n, np.sqrt(most / n)) for n in sizes]),
+    )
+
+
+def _each(name: str, samples: list[Sample], sizes: list[int]) -> Any:
+    values = [getattr(s.peaks, name) for s in samples]
+    if any(value is None for value in values):
+        return None
+    return np.concatenate([np.full(n, value) for value, n in zip(values, sizes, strict=True)])
