@@ -6,7 +6,6 @@ import importlib
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -112,7 +111,7 @@ def _measured(each: Planned, index: int, total: int, listen: Listen, limits: Lim
     sending.close()
     limit_s = limits.seconds or LIMIT_BASE_S + LIMIT_FACTOR * each.case.time_s
     try:
-        for kind, content in _messages(process, receiving, start + limit_s, _memory_limit(each.case, limits)):
+        for kind, content in _messages(process, receiving, limit_s, _memory_limit(each.case, limits)):
             if kind == "row":
                 row = _read(each, content)
                 break
@@ -199,21 +198,24 @@ def _context() -> Any:
 
 
 def _start_server() -> None:
-    """Start the server deaf to Ctrl-C, which reaches the whole group: it would die with a traceback, loading torch."""
-    from multiprocessing import forkserver
+    """Start the server deaf to Ctrl-C, which reaches the whole group: it would die with a traceback, loading torch.
 
-    if threading.current_thread() is not threading.main_thread():
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Blocked, not ignored: a Ctrl-C of this moment reaches the run itself right after.
+    """
+    from multiprocessing import forkserver, resource_tracker
+
+    resource_tracker.ensure_running()  # before, as it unblocks signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _messages(process: BaseProcess, receiving: Any, deadline: float, memory: float) -> Iterator[tuple[str, Any]]:
+def _messages(process: BaseProcess, receiving: Any, limit_s: float, memory: float) -> Iterator[tuple[str, Any]]:
     """Yield the worker's messages; ("timeout" | "oom", reason) when it outgrows a limit; end when it ends."""
-    limit_s = deadline - time.monotonic()
+    # Counted from here: the first worker of a run waited for torch to be loaded.
+    deadline = time.monotonic() + limit_s
     while True:
         try:
             if receiving.poll(0.1):
