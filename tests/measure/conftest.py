@@ -45,14 +45,18 @@ intermediate = 32
 first_dense_layers = 1
 """
 
+# Two pairs of a sliding-window layer and a full one, and one layer left over.
+SLIDING = DENSE.replace("tiny-dense", "tiny-sliding").replace("layers = 4", "layers = 5\nsliding_window = 4")
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in a project folder with two tiny models."""
+    """Stand in a project folder with three tiny models."""
     models = tmp_path / "workloads" / "models"
     models.mkdir(parents=True)
     (models / "tiny-dense.toml").write_text(DENSE)
     (models / "tiny-moe.toml").write_text(MOE)
+    (models / "tiny-sliding.toml").write_text(SLIDING)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -83,6 +87,7 @@ class FakeAdapter:
         self.made: list[Any] = []
         self.told = Telemetry()
         self.sheet_id: str | None = None
+        self.before: Callable[[Any], None] = lambda _: None
 
     def facts(self) -> dict[str, str]:
         return {"name": "A fake device", "memory": "1 GB"}
@@ -99,6 +104,7 @@ class FakeAdapter:
     def time(self, step: Callable[[], Any], repeats: int) -> list[float]:
         seconds = []
         for _ in range(repeats):
+            self.before(self.made[-1])
             step()
             self.timed += 1
             seconds.append(self.cost(self.made[-1]))
