@@ -52,14 +52,17 @@ def heaviest_block(chances: NDArray[np.float64], ranks: int) -> tuple[int, NDArr
     return index, blocks[index]
 
 
-def expected_load(block: NDArray[np.float64], tokens: Dim, ranks: int = 1) -> RankLoad:
-    """Return the expected load of a rank whose experts are chosen with these chances, for one or many token counts."""
+def expected_load(block: NDArray[np.float64], tokens: Dim, ranks: int = 1, top_k: int | None = None) -> RankLoad:
+    """Return the expected load of a rank whose experts are chosen with these chances, for one or many token counts.
+
+    top_k: experts a token chooses at most, which bounds the rows of the heaviest of several ranks.
+    """
     count = np.asarray(tokens, dtype=np.float64)
     rows = count * block.sum()
     if ranks > 1:
         # The heaviest of n alike ranks stands about sqrt(2 ln n) deviations above their mean (extreme value theory).
         rows = rows + np.sqrt(count * (block * (1 - block)).sum()) * np.sqrt(2 * np.log(ranks))
-        rows = np.minimum(rows, count * len(block))
+        rows = np.minimum(rows, count * min(len(block), top_k or len(block)))
     each: NDArray[Any] = np.multiply.outer(block, count)
     hit = 1.0 - (1.0 - block.reshape(-1, *[1] * count.ndim)) ** count
     padded = (np.ceil(np.maximum(each, 1.0) / TILE_ROWS) * TILE_ROWS * np.minimum(hit, 1.0)).sum(axis=0)

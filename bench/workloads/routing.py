@@ -166,7 +166,7 @@ def _drawn_plan(routing: Routing, tokens: int, experts: int, top_k: int, ranks: 
 def _expected_plan(routing: Routing, tokens: Dim, experts: int, top_k: int, ranks: int) -> ExpertPlan:
     heaviest, block = heaviest_block(inclusion(routing, experts, top_k), ranks)
     here = experts // ranks
-    return ExpertPlan(None, expected_load(block, tokens, ranks), heaviest * here, here, top_k, None)
+    return ExpertPlan(None, expected_load(block, tokens, ranks, top_k), heaviest * here, here, top_k, None)
 
 
 def inclusion(routing: Routing, experts: int, top_k: int) -> NDArray[np.float64]:

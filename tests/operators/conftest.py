@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.operators import noise
-from bench.operators.interface import Step
+from bench.operators.interface import ExpertPlan, Step
+from bench.operators.loads import RankLoad
 from bench.workloads.decoder import Deployment, decoder_step, moe_layer
 from bench.workloads.kernels import KERNELS, kernel_step
 from bench.workloads.model import Indexer, Mla, Model, Moe
@@ -104,6 +106,21 @@ def kernel() -> Callable[..., tuple[Program, Step]]:
     def make(name: str, routing: Routing | None = None, **dims: int) -> tuple[Program, Step]:
         sizes = {**KERNEL_DIMS[name], **dims}
         return (lambda ops: kernel_step(ops, name, sizes, routing or Routing())), KERNELS[name].step(sizes)
+
+    return make
+
+
+@pytest.fixture
+def plan() -> Callable[..., ExpertPlan]:
+    """Return a routing plan of one rank, written down by hand."""
+
+    def make(
+        ids: Any = None, *, rows: int = 0, touched: int = 0, first: int = 0, here: int = 8, imbalance: Any = None
+    ) -> ExpertPlan:
+        drawn = None if ids is None else np.array(ids)
+        top_k = 1 if drawn is None else drawn.shape[1]
+        load = RankLoad(rows, touched, 64 * touched, rows)
+        return ExpertPlan(ids=drawn, load=load, first_expert=first, experts_here=here, top_k=top_k, imbalance=imbalance)
 
     return make
 

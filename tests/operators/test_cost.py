@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench import project
 from bench.operators.cost import CostOperators, Shape, read_cost
-from bench.operators.interface import ExpertPlan, Gate, Step
+from bench.operators.interface import Gate, Step
 from bench.workloads.decoder import Deployment, decoder_step
 from bench.workloads.model import load_model
 from bench.workloads.routing import Routing
@@ -55,6 +56,11 @@ def test_a_decode_step_declares_every_parameter_of_the_model(model):
 @pytest.mark.parametrize("model", PARAMETERS)
 def test_prefill_declares_the_same_parameters_as_decode(model):
     assert work_of(model, PREFILL).parameters == PARAMETERS[model]
+
+
+def test_every_shipped_model_has_its_parameters_worked_out():
+    shipped = {path.stem for path in (project.shelf() / "workloads" / "models").glob("*.toml")}
+    assert {name for name in shipped if not name.startswith("mini")} == set(PARAMETERS)
 
 
 # Bytes of one token in every layer's cache, bf16: 2 x layers x (2 x kv heads x head size), or for latent attention
@@ -228,33 +234,32 @@ def test_a_gated_activation_halves_its_input():
     assert (ops.kernels[0].read_bytes, ops.kernels[0].written_bytes) == (256, 128)
 
 
-def test_grouped_products_read_the_weights_of_touched_experts_only():
+def test_grouped_products_read_the_weights_of_touched_experts_only(plan):
     ops = cost()
-    plan = ExpertPlan(None, 10, 3, 0, 8, None)
-    ops.grouped_linear(Shape((10, 16), "bf16"), Shape((8, 24, 16), "bf16"), plan, Shape((8, 24), "bf16"), name="up")
+    routed = plan(rows=10, touched=3)
+    ops.grouped_linear(Shape((10, 16), "bf16"), Shape((8, 24, 16), "bf16"), routed, Shape((8, 24), "bf16"), name="up")
     assert ops.kernels[0].flops == 2 * 10 * 24 * 16
     assert ops.kernels[0].read_bytes == 2 * (10 * 16 + 3 * 24 * 16 + 3 * 24)
 
 
-def test_dispatch_sends_what_does_not_stay():
+def test_dispatch_sends_what_does_not_stay(plan):
     ops = cost()
-    plan = ExpertPlan(None, 12, 3, 0, 8, None)
-    ops.dispatch(Shape((4, 16), "bf16"), plan, ranks=4)
+    ops.dispatch(Shape((4, 16), "bf16"), plan(rows=12, touched=3), ranks=4)
     # 12 rows x 32 bytes, of which a quarter was here already.
     assert ops.kernels[0].kind == "ep_dispatch"
     assert ops.kernels[0].link_bytes == 12 * 32 * 3 / 4
 
 
-def test_dispatch_on_one_rank_sends_nothing():
+def test_dispatch_on_one_rank_sends_nothing(plan):
     ops = cost()
-    ops.dispatch(Shape((4, 16), "bf16"), ExpertPlan(None, 12, 3, 0, 8, None), ranks=1)
+    ops.dispatch(Shape((4, 16), "bf16"), plan(rows=12, touched=3), ranks=1)
     assert (ops.kernels[0].kind, ops.kernels[0].link_bytes) == ("permute", 0)
 
 
-def test_routing_notes_the_plans_imbalance():
+def test_routing_notes_the_plans_imbalance(plan):
     ops = cost()
     gate = Gate(2, "softmax", True, 1.0)
-    ops.route(Shape((4, 8), "bf16"), None, gate, ExpertPlan(None, 8, 3, 0, 8, 2.5))
+    ops.route(Shape((4, 8), "bf16"), None, gate, plan(rows=8, touched=3, imbalance=2.5))
     assert ops.work().imbalance == 2.5
 
 

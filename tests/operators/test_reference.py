@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.operators.interface import ExpertPlan, Gate, Step
+from bench.operators.interface import Gate, Step
 from bench.operators.reference import ReferenceOperators
 
 
@@ -305,43 +305,43 @@ def test_alike_groups_are_opened_in_order():
 # -- experts --------------------------------------------------------------------------------------------------------
 
 
-def test_rows_are_sorted_by_expert_and_then_by_token():
-    plan = ExpertPlan(np.array([[0, 2], [1, 2]]), 4, 3, 0, 3, None)
-    routed = reference(batch=2).planned(plan)
+def test_rows_are_sorted_by_expert_and_then_by_token(plan):
+    routed_plan = plan([[0, 2], [1, 2]], first=0, here=3)
+    routed = reference(batch=2).planned(routed_plan)
     assert routed.token.tolist() == [0, 1, 0, 1]  # expert 0: token 0; expert 1: token 1; expert 2: tokens 0 and 1
     assert routed.counts.tolist() == [1, 1, 2]
     assert routed.weight.tolist() == [0.5, 0.5, 0.5, 0.5]
 
 
-def test_a_rank_works_on_the_rows_of_its_own_experts():
-    plan = ExpertPlan(np.array([[0, 2], [1, 3]]), 2, 2, 2, 2, None)
-    routed = reference(batch=2).planned(plan)
+def test_a_rank_works_on_the_rows_of_its_own_experts(plan):
+    routed_plan = plan([[0, 2], [1, 3]], first=2, here=2)
+    routed = reference(batch=2).planned(routed_plan)
     assert routed.token.tolist() == [0, 1]
     assert routed.counts.tolist() == [1, 1]
 
 
-def test_pooled_tokens_of_other_ranks_stand_for_this_ranks_own():
+def test_pooled_tokens_of_other_ranks_stand_for_this_ranks_own(plan):
     # Two tokens here, four pooled: pooled token 2 carries the activations of token 0, token 3 those of token 1.
-    plan = ExpertPlan(np.array([[0], [0], [1], [1]]), 2, 1, 1, 1, None)
+    routed_plan = plan([[0], [0], [1], [1]], first=1, here=1)
     gate = Gate(1, "softmax", False, 1.0)
-    routed = reference(batch=2).route(softmax_scores(0.9, 0.1).repeat(2, axis=0), None, gate, plan)
+    routed = reference(batch=2).route(softmax_scores(0.9, 0.1).repeat(2, axis=0), None, gate, routed_plan)
     assert routed.token.tolist() == [0, 1]
     assert routed.weight.tolist() == pytest.approx([0.1, 0.1], rel=1e-5)
 
 
-def test_each_experts_rows_meet_its_own_weight_and_bias():
-    plan = ExpertPlan(np.array([[0], [1], [1]]), 3, 2, 0, 2, None)
+def test_each_experts_rows_meet_its_own_weight_and_bias(plan):
+    routed_plan = plan([[0], [1], [1]], first=0, here=2)
     ops = reference(batch=3)
     weight = np.array([[[2.0]], [[10.0]]], dtype=np.float32)
-    out = ops.grouped_linear(floats([1], [2], [3]), weight, ops.planned(plan), floats([0.5], [0.25]), name="x")
+    out = ops.grouped_linear(floats([1], [2], [3]), weight, ops.planned(routed_plan), floats([0.5], [0.25]), name="x")
     assert out[:, 0].tolist() == [2.5, 20.25, 30.25]
 
 
-def test_a_tokens_experts_are_summed_with_their_weights_and_the_shared_expert():
-    plan = ExpertPlan(np.array([[0, 1], [0, 1]]), 4, 2, 0, 2, None)
+def test_a_tokens_experts_are_summed_with_their_weights_and_the_shared_expert(plan):
+    routed_plan = plan([[0, 1], [0, 1]], first=0, here=2)
     ops = reference(batch=2)
     # Rows: expert 0 of tokens 0 and 1, expert 1 of tokens 0 and 1; weights are all a half.
-    out = ops.combine(floats([1], [2], [3], [4]), ops.planned(plan), floats([10], [20]), ranks=1)
+    out = ops.combine(floats([1], [2], [3], [4]), ops.planned(routed_plan), floats([10], [20]), ranks=1)
     assert out[:, 0].tolist() == [12, 23]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.errors import Unsupported
-from bench.operators.interface import ExpertPlan, Gate, Step
+from bench.operators.interface import Gate, Step
 from bench.operators.noise import noise
 from bench.operators.reference import ReferenceOperators
 from bench.workloads.decoder import Deployment
@@ -249,11 +249,11 @@ def test_both_implementations_choose_and_weigh_alike(gate, biased):
     assert np.allclose(weights, torch_weights.numpy(), rtol=1e-5)
 
 
-def test_a_rank_keeps_only_the_rows_of_its_own_experts():
+def test_a_rank_keeps_only_the_rows_of_its_own_experts(plan):
     # Tokens 0, 1, 2 go to experts (0, 2), (2, 3), (1, 3); this rank holds 2 and 3.
-    plan = ExpertPlan(np.array([[0, 2], [2, 3], [1, 3]]), 4, 2, 2, 2, None)
+    routed_plan = plan([[0, 2], [2, 3], [1, 3]], first=2, here=2)
     ops = TorchOperators(Step("kernel", 1, 3, 3), "fp32", torch.device("cpu"))
-    routed = ops.planned(plan)
+    routed = ops.planned(routed_plan)
     assert routed.token.tolist() == [0, 1, 1, 2]  # expert 2: tokens 0 and 1; expert 3: tokens 1 and 2
     assert routed.counts == (2, 2)
     assert routed.ends.tolist() == [2, 4]
@@ -261,10 +261,10 @@ def test_a_rank_keeps_only_the_rows_of_its_own_experts():
     assert routed.order is None
 
 
-def test_every_pair_finds_its_row_where_all_experts_are_here():
-    plan = ExpertPlan(np.array([[0, 1], [1, 2]]), 4, 3, 0, 3, None)
+def test_every_pair_finds_its_row_where_all_experts_are_here(plan):
+    routed_plan = plan([[0, 1], [1, 2]], first=0, here=3)
     ops = TorchOperators(Step("kernel", 1, 2, 2), "fp32", torch.device("cpu"))
-    routed = ops.planned(plan)
+    routed = ops.planned(routed_plan)
     # Sorted by expert: token 0 (expert 0), tokens 0 and 1 (expert 1), token 1 (expert 2).
     assert routed.token.tolist() == [0, 0, 1, 1]
     assert routed.order.tolist() == [[0, 1], [2, 3]]
