@@ -6,6 +6,7 @@ A figure without a value is one that nobody published; what depends on it is the
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -152,4 +153,9 @@ def load_sheet(device: str) -> Sheet:
     Raises: DefinitionError with the nearest names for an unknown id, or naming the key that is wrong.
     """
     path = project.find("devices", device, *PATTERNS, noun="device", command="bench devices")
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, changed_ns: int) -> Sheet:  # noqa: ARG001 (a changed file is read again)
     return project.load_toml(path, Sheet)

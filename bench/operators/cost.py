@@ -278,7 +278,7 @@ class CostOperators:
             message_bytes=rows.bytes, **self._bulk(x.dims[-1] * BYTES[x.dtype], routing),
         )  # fmt: skip
 
-    def _bulk(self, row_bytes: Dim, routing: ExpertPlan) -> dict[str, Dim]:
+    def _bulk(self, row_bytes: Dim, routing: ExpertPlan) -> dict[str, Any]:
         """What a prompt's exchange needs beside its rows: engines send a token once to each group of linked devices."""
         if self.step.phase != "prefill":
             return {}

@@ -6,6 +6,7 @@ correction in the logarithms of its dimensions, and what the fit missed on shape
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -41,7 +42,7 @@ class Correction(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     scale: list[float]
     weights: list[float]
 
-    def of(self, features: list[Dim]) -> Dim:
+    def of(self, features: Sequence[Dim]) -> Dim:
         """Return the factor on the formula's time."""
         clipped = [np.clip(x, lo, hi) for x, lo, hi in zip(features, self.low, self.high, strict=True)]
         standard = [(x - m) / s for x, m, s in zip(clipped, self.mean, self.scale, strict=True)]
@@ -49,7 +50,7 @@ class Correction(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return np.asarray(np.exp(np.clip(logarithm, -MOST_CORRECTION, MOST_CORRECTION)))
 
 
-def terms(x: list[Dim]) -> list[Dim]:
+def terms(x: Sequence[Dim]) -> list[Dim]:
     """Return 1, x, all products of two, and cubes."""
     ones: Dim = np.ones_like(np.asarray(x[0], dtype=np.float64))
     squares = [a * b for i, a in enumerate(x) for b in x[i:]]
