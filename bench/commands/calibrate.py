@@ -12,7 +12,7 @@ from bench import project
 from bench.commands import options
 from bench.devices.achieved import Achieved, achieved_path, fingerprint, load_achieved
 from bench.devices.cpu import CpuAdapter
-from bench.devices.emulated.profile import Profile
+from bench.devices.emulated.profile import ENGINE, Profile
 from bench.errors import DefinitionError
 from bench.measure.runner import in_worker
 from bench.report.layout import Column, Table
@@ -26,12 +26,14 @@ from bench.units import MISSING, percent, scaled
     "-d", "--device", metavar="DEVICE", help="A device of this machine; with --from: only its rows.  [default: cpu]"
 )
 @click.option("--from", "table_file", metavar="FILE", help="Fit profiles to a table of measured kernels (CSV).")
+@click.option("--serving", "serving_file", metavar="FILE", help="Fit an engine's step to served configurations (CSV).")
 @click.option("--generic", is_flag=True, help="With --from: also fit the average that uncalibrated devices get.")
 @click.option("--if-missing", is_flag=True, help="Do nothing where this machine is already calibrated.")
 @click.option("--format", "form", type=click.Choice(("table", "json")), default="table", show_default=True)
 @options.quiet
 def command(
-    device: str | None, table_file: str | None, generic: bool, if_missing: bool, form: str, quiet: bool
+    device: str | None, table_file: str | None, serving_file: str | None, generic: bool, if_missing: bool, form: str,
+    quiet: bool,
 ) -> int:  # fmt: skip
     """Measure the peaks this machine reaches, or fit the cost model to a table of kernels that anyone measured.
 
@@ -44,6 +46,8 @@ def command(
     """
     if table_file is not None:
         return _from_table(Path(table_file), device, generic, form)
+    if serving_file is not None:
+        return _from_serving(Path(serving_file), form)
     if device not in (None, "cpu"):
         raise DefinitionError(
             f"calibrating '{device}' on the device itself is not built yet; only cpu is, or --from FILE"
@@ -79,6 +83,29 @@ def _from_table(path: Path, device: str | None, generic: bool, form: str) -> int
         emit(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     else:
         emit(table_text(profile_table(found), width_of(sys.stdout)))
+    return 0
+
+
+def _from_serving(path: Path, form: str) -> int:
+    from bench.measure.serving import fit_engine, read_serving
+
+    found = fit_engine(read_serving(path), f"bench calibrate --serving {path.name}")
+    target = Path.cwd() / "devices" / "calibrations" / ENGINE / "serving.toml"
+    head = "# What an engine's step adds to its kernels and hides of them.\n"
+    head += f"# Made by `{found.command}`, not by hand.\n"
+    plain = msgspec.to_builtins(found)
+    del plain["evidence"]["roofline_mape"]
+    project.write_atomically(target, head.encode() + msgspec.toml.encode(plain))
+    emit(f"Saved {project.shown(target)}", sys.stderr)
+    if form == "json":
+        emit(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        return 0
+    e = found.evidence
+    emit(f"host {found.step_overhead_us:.0f} us a step, launch share {found.launch_share:.2f},"
+         f" pointwise x{found.pointwise_factor:.2f}, prompt share {found.prefill_share:.2f}")  # fmt: skip
+    emit(
+        f"TPOT of {e.n} configurations left out: MAPE {percent(e.mape)}, median {percent(e.median)}, bias {e.bias:.2f}"
+    )
     return 0
 
 

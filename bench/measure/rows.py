@@ -10,6 +10,7 @@ import numpy as np
 
 from bench import project
 from bench.devices.emulated.pricing import Priced, PricedKernel, price
+from bench.devices.emulated.profile import Engine, engine
 from bench.devices.sheet import Sheet, known_sheets, load_sheet
 from bench.errors import Unsupported
 from bench.operators.cost import read_cost
@@ -113,9 +114,10 @@ def modelled_rows(case: Case, device: str) -> list[Row]:
     return [row, *_package_row(row, sheet)]
 
 
-def price_step(case: Case, step: Step, device: str, sheet: Sheet) -> Priced:
+def price_step(case: Case, step: Step, device: str, sheet: Sheet, inside: Engine | None = None) -> Priced:
     """Price one step of a case's program on a device; the step's dimensions may be arrays.
 
+    inside: the engine's numbers; by default the shipped ones for a model's step, none for a kernel or layer alone.
     Raises: Unsupported where the sheet lacks a figure.
     """
     deployment, rounds = case.deployment, 1
@@ -132,7 +134,7 @@ def price_step(case: Case, step: Step, device: str, sheet: Sheet) -> Priced:
         overlap=deployment.overlap if rounds == 2 or deployment.overlap == "partial" else "none",
         overlap_share=deployment.overlap_share,
         rounds=rounds,
-        whole_step=case.phase in ("prefill", "decode"),
+        inside=inside or (engine() if case.phase in ("prefill", "decode") else None),
         block_scaled=model is not None and model.native_dtype == "fp8",
     )
 

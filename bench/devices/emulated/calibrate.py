@@ -23,8 +23,6 @@ REDUCING = frozenset({"reduce_scatter", "all_reduce"})
 REDUCING_COSTS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
 # A library for small messages only: part of its device's own rules, not of the average device.
 SPECIAL_LIBRARIES = frozenset({"trtllm-custom"})
-# Engines launch a step from a graph; what the host adds to it, as DeepSeek and vLLM profiles show (assumed).
-STEP_OVERHEAD_US = 200.0
 FEWEST_ROWS_GENERIC = 30
 
 Group = tuple[str, str, str, str]
@@ -148,7 +146,6 @@ def _profile(device: str, rules: list[Rule], rows: list[Timed], command: str) ->
         summary=f"{load_sheet(device).name} with {software}",
         made=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         command=command,
-        step_overhead_us=STEP_OVERHEAD_US,
         rules=rules,
     )
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from bench.devices.emulated.forms import FORMS, LINKED, Dims, Parts, peaks_of
-from bench.devices.emulated.profile import TIERS, Chosen, Tier, choose
+from bench.devices.emulated.profile import TIERS, Chosen, Engine, Tier, choose
 from bench.devices.sheet import Sheet
 from bench.operators.kernel import Dim, Kernel, Work
 
@@ -47,10 +47,12 @@ class Priced:
     """A step's price: its kernels, host overhead, and how computing and sending overlap."""
 
     kernels: tuple[PricedKernel, ...]
-    overhead_s: float
+    overhead_s: float = 0.0
     overlap: Overlap = "none"
     overlap_share: float = 0.0
     rounds: int = 1
+    # P10 and P90 of measured over modelled whole steps, beside what kernels alone miss.
+    step_band: tuple[float, float] = (1.0, 1.0)
 
     @property
     def step_s(self) -> Dim:
@@ -68,7 +70,8 @@ class Priced:
     def interval(self) -> tuple[Dim, Dim]:
         """P10 and P90 of the step: kernels of one rule err together, different rules independently.
 
-        Deviations are those of the parts of the step, scaled to what overlap leaves of them.
+        Deviations are those of the parts of the step, scaled to what overlap leaves of them, and what whole steps of
+        served models missed.
         """
         below: dict[int, Dim] = {}
         above: dict[int, Dim] = {}
@@ -81,7 +84,11 @@ class Priced:
         left = (self.step_s - self.overhead_s) / np.maximum(total, 1e-30)
         down: Dim = sum((np.sign(x) * x**2 for x in below.values()), start=0.0)
         up: Dim = sum((np.sign(x) * x**2 for x in above.values()), start=0.0)
-        return self.step_s - left * _root(down), self.step_s + left * _root(up)
+        low, high = self.step_band
+        down = down * left**2 + np.sign(1 - low) * ((1 - low) * self.step_s) ** 2
+        up = up * left**2 + np.sign(high - 1) * ((high - 1) * self.step_s) ** 2
+        # A time stays above zero however wide the band.
+        return np.maximum(self.step_s - _root(down), 0.05 * self.step_s), self.step_s + _root(up)
 
     @property
     def bound(self) -> str:
@@ -133,15 +140,15 @@ def price(
     overlap: Overlap = "none",
     overlap_share: float = 0.0,
     rounds: int = 1,
-    whole_step: bool = True,
     block_scaled: bool = False,
+    inside: Engine | None = None,
 ) -> Priced:
     """Price one step's work on a device.
 
     where: the sheet's file, named in the reason when a figure is missing.
     network_gb_per_s: network per device beyond the sheet's link domain (from the deployment).
     rounds: how many times the work is done in a step (two micro-batches: 2).
-    whole_step: a model's step pays the engine's host overhead; a kernel or layer alone does not.
+    inside: the engine that runs a model's step from a graph; None for a kernel or layer timed alone.
     block_scaled: 8-bit weights carry a scale per block, as DeepSeek's do.
     Raises: Unsupported when the sheet lacks a peak that the work needs; nothing is guessed.
     """
@@ -154,9 +161,21 @@ def price(
         parts = chosen.price(_dims(kernel, form), peaks, dtype)
         if kernel.kind == "quantize" and _quantizes(device, sheet, kernel.dtype, block_scaled):
             parts = Parts(0.0 * parts.seconds)
-        priced.append(PricedKernel(kernel, parts, chosen))
-    overhead = max((k.chosen.step_overhead_us for k in priced), default=0.0) * 1e-6 if whole_step else 0.0
-    return Priced(tuple(priced), overhead, overlap, overlap_share, rounds)
+        priced.append(PricedKernel(kernel, _in_graph(parts, form, inside), chosen))
+    if inside is None:
+        return Priced(tuple(priced), 0.0, overlap, overlap_share, rounds)
+    band = (inside.evidence.low, inside.evidence.high)
+    return Priced(tuple(priced), inside.step_overhead_us * 1e-6, overlap, overlap_share, rounds, band)
+
+
+def _in_graph(parts: Parts, form: str, inside: Engine | None) -> Parts:
+    """A kernel inside an engine's captured step: most of its launch is hidden behind the kernel before."""
+    if inside is None or form in LINKED:
+        return parts
+    if form == "pointwise":
+        return replace(parts, seconds=parts.seconds * inside.pointwise_factor)
+    hidden = (1 - inside.launch_share) * np.minimum(parts.launch, parts.seconds)
+    return replace(parts, seconds=parts.seconds - hidden, launch=parts.launch * inside.launch_share)
 
 
 def _table_dtype(kernel: Kernel, form: str, block_scaled: bool) -> str:

@@ -23,6 +23,9 @@ Tier = Literal["calibrated", "transferred", "sheet"]
 TIERS: tuple[Tier, ...] = ("calibrated", "transferred", "sheet")
 
 GENERIC = "generic"
+ENGINE = "engine"
+# Folders below devices/calibrations/ that hold something else than a device's profile.
+OTHERS = frozenset({"cpu", ENGINE})
 # Numbers carried to another device of the same architecture miss by half as much again as at home; to another vendor,
 # by half more than to a device of the same vendor. Checked on devices left out (docs/cost-model.md).
 WIDER_SAME_CHIP = 1.5
@@ -119,7 +122,6 @@ class Profile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     summary: str
     made: str
     command: str
-    step_overhead_us: float = 0.0
     rules: list[Rule]
 
     def rules_for(self, kind: str, dtype: str, library: str = "") -> list[Rule]:
@@ -127,6 +129,33 @@ class Profile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
         same = [r for r in self.rules if r.kind == kind and r.dtype in (dtype, "")]
         named = [r for r in same if library and r.library == library]
         return named or same
+
+
+class Engine(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """How an engine's step differs from its kernels timed alone; fitted on half of a table of served configurations.
+
+    step_overhead_us: the host's part of a step. launch_share: what is left of a kernel's launch in a captured graph.
+    pointwise_factor: small kernels in place against a fused estimate. prefill_share: what a prompt costs the sequences
+    that are decoding meanwhile, of its time alone.
+    """
+
+    made: str
+    command: str
+    step_overhead_us: float
+    launch_share: float
+    pointwise_factor: float
+    prefill_share: float
+    evidence: Evidence
+
+
+@cache
+def engine() -> Engine | None:
+    """Return the engine's numbers, or None where nobody fitted them."""
+    for folder in project.folders("devices"):
+        path = folder / "calibrations" / ENGINE / "serving.toml"
+        if path.is_file():
+            return project.load_toml(path, Engine)
+    return None
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -137,7 +166,6 @@ class Chosen(msgspec.Struct, frozen=True):
     reason: str
     corrected: bool
     wider: float
-    step_overhead_us: float
 
     def price(self, dims: Dims, peaks: Peaks, dtype: str) -> Parts:
         """Return the parts by the fastest of the rules."""
@@ -167,7 +195,7 @@ def profiles() -> dict[str, Profile]:
     for folder in project.folders("devices"):
         here = {path.parent.name: path for path in sorted((folder / "calibrations").glob("*/*.toml"))}
         for device, path in here.items():
-            if device != "cpu":
+            if device not in OTHERS:
                 found.setdefault(device, load_profile(path))
     return found
 
@@ -198,7 +226,7 @@ def choose(device: str, sheet: Sheet, kind: str, dtype: str, library: str = "") 
     own = known.get(device)
     if own is not None and (rules := own.rules_for(kind, dtype, library)):
         reason = f"{device}: calibrated with {own.software}"
-        return Chosen(rules, "calibrated", reason, corrected=True, wider=1.0, step_overhead_us=own.step_overhead_us)
+        return Chosen(rules, "calibrated", reason, corrected=True, wider=1.0)
     for donor, profile in known.items():
         if donor in (GENERIC, device):
             continue
@@ -206,14 +234,7 @@ def choose(device: str, sheet: Sheet, kind: str, dtype: str, library: str = "") 
         if _chip(other) & _chip(sheet) and (rules := profile.rules_for(kind, dtype, library)):
             alike = _same_peak(sheet, other, dtype)
             reason = f"{device}: numbers of {donor} ({profile.software}), the same architecture {sheet.arch}"
-            return Chosen(
-                rules,
-                "transferred",
-                reason,
-                corrected=alike,
-                wider=WIDER_SAME_CHIP,
-                step_overhead_us=profile.step_overhead_us,
-            )
+            return Chosen(rules, "transferred", reason, corrected=alike, wider=WIDER_SAME_CHIP)
     generic = known[GENERIC]
     rules = generic.rules_for(kind, dtype) or generic.rules_for("pointwise", "")
     donors = rules[0].devices
@@ -225,10 +246,7 @@ def choose(device: str, sheet: Sheet, kind: str, dtype: str, library: str = "") 
         reason, wider = f"{named}; the same class (stacked memory)", WIDER_OTHER_VENDOR
     else:
         tier, reason, wider = "sheet", f"{named}; another class of device", WIDER_OTHER_CLASS
-    return Chosen(
-        rules, tier, f"{device}: {reason}", corrected=False, wider=wider if donors else 1.0,
-        step_overhead_us=generic.step_overhead_us,
-    )  # fmt: skip
+    return Chosen(rules, tier, f"{device}: {reason}", corrected=False, wider=wider if donors else 1.0)
 
 
 def _chip(sheet: Sheet) -> set[str]:
