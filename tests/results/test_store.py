@@ -116,7 +116,7 @@ def test_a_row_with_every_field_set_comes_back_alike(journal, row):
         case_id="w[m=1,bf16,tp2]", workload="w", phase="prefill", dtype="bf16", definition_hash="h" * 16,
         definition={"a": [1, {"b": None}]}, model="m", kernel="gemm", batch=2, input_len=3, context=4,
         deployment={"tp": 2}, routing="zipf1.2", device="npu:0", device_name="昇腾 910C, die", unit="die", devices=2,
-        source="modelled", tier="sheet", interval=(0.1, 0.3), interval_kind="P10 to P90", scope="part", notes=["n"],
+        source="modelled", tier="sheet", tier_shares={"sheet": 0.75}, interval=(0.1, 0.3), interval_kind="P10 to P90", scope="part", notes=["n"],
         status="ok", reason="r\nsecond line", step_s=0.2, ttft_s=0.2, tpot_s=0.21, p90_s=0.22, p99_s=0.23,
         samples_s=[0.2, 1e-9], warmup_s=0.5, warmup_samples=6, calls_per_sample=7, stop_reason="time limit 5 s",
         stable=False, flags=["unstable"], prompt_tokens_per_s=30.0, output_tokens_per_s=31.0, flops=1e15,
@@ -128,7 +128,7 @@ def test_a_row_with_every_field_set_comes_back_alike(journal, row):
         operators={"linear": "F.linear"}, wall_s=9.5, timed_s=5.5,
     )  # fmt: skip
     untouched = [name for name in Row.__struct_fields__ if getattr(full, name) in (None, [], {}, "")]
-    assert untouched == []
+    assert untouched == [], "a field is new: set it above"
     journal.add(full)
     assert load_run(journal.path).rows == [full]
     assert load_run(journal.finish()).rows == [full]
