@@ -12,6 +12,7 @@ import msgspec
 
 from bench import project
 from bench.commands import options
+from bench.commands.service import at_targets, show_targets
 from bench.devices.adapter import present_devices
 from bench.devices.sheet import known_sheets
 from bench.errors import DefinitionError, NotComparable, ResultError, listed, nearest
@@ -31,10 +32,15 @@ DEFAULT_WORKLOADS = ("deepseek-r1-prefill", "deepseek-r1-decode")
 @click.argument("operands", nargs=-1, required=True, metavar="A B [C...]", shell_complete=options.complete_device)
 @click.option("-w", "--workload", "names", multiple=True, metavar="NAME", shell_complete=options.complete_workload,
               help="Cases to model where no run file gives them.  [default: deepseek-r1-*]")  # fmt: skip
+@click.option(
+    "--at", metavar="TARGETS", help="Solve decode at these: tpot=15ms,50ms or 30tok/s/user.  [default: 15,30,50 ms]"
+)
 @options.sweep
 @options.output_format
 @options.no_color
-def command(operands: tuple[str, ...], names: tuple[str, ...], form: str, no_color: bool, **sweep: Any) -> int:
+def command(
+    operands: tuple[str, ...], names: tuple[str, ...], at: str | None, form: str, no_color: bool, **sweep: Any
+) -> int:  # fmt: skip
     """Put A beside B, case by case: a run file, or the name of a device's sheet, which is then modelled.
 
     Where a side is a run file, its cases are modelled for the sheets beside it; a run file of several devices is as
@@ -49,7 +55,8 @@ def command(operands: tuple[str, ...], names: tuple[str, ...], form: str, no_col
     if len(sides) < 2:
         raise click.UsageError("two sides are needed: run files or device names, for example ascend-910c h100-sxm")
     comparison = compare(sides)
-    show(comparison, form, no_color)
+    targets = at_targets(sides, at)
+    show(comparison, form, no_color, targets)
     return 0 if comparison.lines else NotComparable.exit_code
 
 
@@ -119,7 +126,7 @@ def _modelled(device: str, cases: list[Case]) -> Operand:
     return Operand(device, [row for case in cases for row in modelled_rows(case, device)])
 
 
-def show(comparison: Comparison, form: str, no_color: bool) -> None:
+def show(comparison: Comparison, form: str, no_color: bool, targets: Comparison | None = None) -> None:
     """Print a comparison in the form asked for; what differs comes first."""
     rows = [row for operand in comparison.operands for row in operand.rows]
     if form == "json":
@@ -128,6 +135,7 @@ def show(comparison: Comparison, form: str, no_color: bool) -> None:
             "lines": comparison.lines,
             "apart": comparison.apart,
             "rows": rows,
+            "targets": None if targets is None else {"lines": targets.lines, "apart": targets.apart},
         }
         emit(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
     elif form == "jsonl":
@@ -136,6 +144,8 @@ def show(comparison: Comparison, form: str, no_color: bool) -> None:
         emit(as_csv(rows))
     else:
         _print(comparison, form, no_color)
+        if targets is not None:
+            show_targets(targets, form, no_color)
 
 
 def _print(comparison: Comparison, form: str, no_color: bool) -> None:

@@ -16,7 +16,7 @@ from bench.errors import Unsupported
 from bench.operators.cost import read_cost
 from bench.operators.interface import Step
 from bench.operators.kernel import Kernel, Work
-from bench.results.normalize import fill_rates, fill_utilization
+from bench.results.normalize import fill_per_peak, fill_rates, fill_utilization
 from bench.results.record import KernelCost, Row, Source
 from bench.units import data_size
 from bench.workloads.model import load_model
@@ -170,6 +170,7 @@ def _fill_modelled(row: Row, case: Case, sheet: Sheet, priced: Priced) -> None:
             f" ({how.get(priced.overlap, 'two micro-batches overlap')})"
         )
     fill_rates(row)
+    fill_per_peak(row, sheet.peak_flops(case.dtype))
     fill_utilization(row, sheet.peak_flops(case.dtype), sheet.memory_bytes_per_s, achieved=False)
 
 

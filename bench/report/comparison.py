@@ -33,6 +33,45 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
+def target_table(comparison: Comparison) -> Table:
+    """Return what each side yields at each target: the largest batch that keeps every token in time."""
+    several = len(comparison.operands) > 2
+    labels = [operand.label for operand in comparison.operands]
+    right = "other" if several else labels[1]
+    table = Table([
+        Column("largest batch in time"), Column("against", keep=9 if several else 1), Column("per"), Column("dtype"),
+        Column(labels[0], right=True), Column(right, right=True), Column("batch", right=True, keep=6),
+        Column("ratio", right=True), Column("interval", right=True, keep=8), Column("reading", wrap=True),
+        Column("per TFLOP/s", right=True, keep=5), Column("bound", keep=4),
+    ])  # fmt: skip
+    table.title = "At a time per output token (output tok/s of a unit):"
+    short, table.notes = short_names([line.case_id for line in comparison.lines])
+    for line in comparison.lines:
+        table.rows.append([
+            short[line.case_id], line.b_label if several else "", _units(line), _pair(line.a_dtype, line.b_dtype),
+            _value(line, line.a, line.a_source), _value(line, line.b, line.b_source),
+            _pair(str(line.a_batch), str(line.b_batch)), MISSING if line.ratio is None else f"{line.ratio:.2f}x",
+            _interval(line), line.reading, f"{_rate(line.a_per_tflops)} | {_rate(line.b_per_tflops)}",
+            _pair(line.a_bound or MISSING, line.b_bound or MISSING),
+        ])  # fmt: skip
+    table.notes += [
+        "8-bit: each device's own 8-bit path, which may differ (dtype column); other lines have one precision on both.",
+        "per TFLOP/s: output tok/s for each TFLOP/s of published dense peak in that dtype (INT8: TOP/s).",
+    ]
+    if comparison.apart:
+        table.notes += ["", f"no batch in time, or not to be modelled ({len(comparison.apart)}):"]
+        table.notes += [f"    {text}" for text in comparison.apart]
+    return table
+
+
+def _pair(a: str, b: str) -> str:
+    return a if a == b else f"{a} | {b}"
+
+
+def _rate(value: float | None) -> str:
+    return MISSING if value is None else f"~{three_digits(value)}"
+
+
 def head_lines(comparison: Comparison) -> list[str]:
     """Return what is not the same on all sides, to be read before any number."""
     labels = " | ".join(operand.label for operand in comparison.operands)

@@ -52,6 +52,14 @@ class Compared(msgspec.Struct, kw_only=True):
     b: float | None = None
     a_step_s: float | None = None
     b_step_s: float | None = None
+    a_batch: int | None = None
+    b_batch: int | None = None
+    a_dtype: str = ""
+    b_dtype: str = ""
+    a_per_tflops: float | None = None
+    b_per_tflops: float | None = None
+    a_bound: str | None = None
+    b_bound: str | None = None
     a_source: str = ""
     b_source: str = ""
     ratio: float | None = None
@@ -121,6 +129,8 @@ def _line(a: Row, b: Row, a_label: str, b_label: str) -> Compared:
     line = Compared(
         case_id=a.case_id, metric=metric, a_label=a_label, b_label=b_label, a_unit=a.unit, b_unit=b.unit,
         a=x, b=y, a_step_s=a.step_s, b_step_s=b.step_s, a_source=source_of(a), b_source=source_of(b),
+        a_batch=a.batch, b_batch=b.batch, a_dtype=a.dtype, b_dtype=b.dtype, a_bound=a.bound, b_bound=b.bound,
+        a_per_tflops=a.tokens_per_s_per_tflops, b_per_tflops=b.tokens_per_s_per_tflops,
         reading="cannot tell: a number is missing",
     )  # fmt: skip
     if not x or not y or not x / y:

@@ -75,6 +75,14 @@ _EVERY = (
         "about three samples lie beyond it",
     ),
     Metric(
+        "tokens_per_s_per_tflops",
+        "Tokens per second for each TFLOP/s of the unit's published dense peak, in the precision that is run.",
+        "tokens per second / (peak of the row's dtype in TFLOP/s * devices in the unit)",
+        "tokens/s per TFLOP/s",
+        "higher",
+        "CloudMatrix384, arXiv:2506.12708",
+    ),
+    Metric(
         "flops",
         "FLOPs of matrix products in one step on one device; 2 per multiply-add, causal attention counts what is seen.",
         "sum over the program's kernels, read by the cost operators",

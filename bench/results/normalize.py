@@ -48,6 +48,13 @@ def fill_utilization(row: Row, peak_flops: float | None, peak_bytes_per_s: float
         row.bound = "compute" if row.flops / peak_flops > moved / peak_bytes_per_s else "memory"
 
 
+def fill_per_peak(row: Row, peak_flops: float | None, *, devices_in_unit: int = 1) -> None:
+    """Fill tokens per second per TFLOP/s of published peak; the precision of the peak is the row's dtype."""
+    rate = row.output_tokens_per_s or row.prompt_tokens_per_s
+    if rate is not None and peak_flops:
+        row.tokens_per_s_per_tflops = rate / (peak_flops * devices_in_unit / 1e12)
+
+
 def fill_energy(row: Row) -> None:
     """Fill joules per token from measured power; never from a design power."""
     rate = row.output_tokens_per_s or row.prompt_tokens_per_s

@@ -84,6 +84,8 @@ class Row(msgspec.Struct, kw_only=True):
     # throughput of the unit (one die, one package, the machine)
     prompt_tokens_per_s: float | None = None
     output_tokens_per_s: float | None = None
+    # Tokens per second of the row's kind for each TFLOP/s of the unit's published dense peak in the row's dtype.
+    tokens_per_s_per_tflops: float | None = None
     # work of one step on one device
     flops: float | None = None
     read_bytes: float | None = None

@@ -7,7 +7,7 @@ correction in the logarithms of its dimensions, and what the fit missed on shape
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -148,9 +148,13 @@ class Engine(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     evidence: Evidence
 
 
-@cache
 def engine() -> Engine | None:
     """Return the engine's numbers, or None where nobody fitted them."""
+    return _engine(Path.cwd())
+
+
+@lru_cache(maxsize=8)
+def _engine(here: Path) -> Engine | None:  # noqa: ARG001 (another folder may have its own)
     for folder in project.folders("devices"):
         path = folder / "calibrations" / ENGINE / "serving.toml"
         if path.is_file():
@@ -188,9 +192,13 @@ class Chosen(msgspec.Struct, frozen=True):
         return low**self.wider if low < 1 else low, high**self.wider if high > 1 else high
 
 
-@cache
 def profiles() -> dict[str, Profile]:
     """Return device -> its profile; of several softwares the last by file name, a person's own first."""
+    return _profiles(Path.cwd())
+
+
+@lru_cache(maxsize=8)
+def _profiles(here: Path) -> dict[str, Profile]:  # noqa: ARG001 (another folder may have its own)
     found: dict[str, Profile] = {}
     for folder in project.folders("devices"):
         here = {path.parent.name: path for path in sorted((folder / "calibrations").glob("*/*.toml"))}
@@ -222,6 +230,12 @@ def choose(device: str, sheet: Sheet, kind: str, dtype: str, library: str = "") 
     4. transferred: the average, for a device of the same class (stacked memory), with a wider interval.
     5. sheet: the average for a device of another class, with a still wider interval.
     """
+    return _choose(Path.cwd(), device, sheet.name, kind, dtype, library)
+
+
+@lru_cache(maxsize=4096)
+def _choose(here: Path, device: str, name: str, kind: str, dtype: str, library: str) -> Chosen:  # noqa: ARG001
+    sheet = load_sheet(device)
     known = profiles()
     own = known.get(device)
     if own is not None and (rules := own.rules_for(kind, dtype, library)):
