@@ -31,7 +31,7 @@ Group = tuple[str, str, str, str]
 def grouped(rows: list[Timed], where: str) -> dict[Group, list[Timed]]:
     """Return (device, kind, dtype, library) -> rows; kinds without a formula are left out.
 
-    Raises: DefinitionError naming the line of a device that has no sheet.
+    Raises: DefinitionError naming the line of a device that has no sheet, or when nothing can be priced.
     """
     known = known_sheets()
     groups: dict[Group, list[Timed]] = defaultdict(list)
@@ -42,7 +42,11 @@ def grouped(rows: list[Timed], where: str) -> dict[Group, list[Timed]]:
                 f"{where}: line {row.line}: device '{row.device}' has no sheet{hint} (see: bench devices)"
             )
         if row.kind not in UNPRICED:
-            groups[row.device, formula(row.kind), row.dtype, row.library].append(row)
+            kind = formula(row.kind)
+            # What only sends or copies bytes is priced without a dtype, whatever was sent.
+            groups[row.device, kind, row.dtype if FORMS[kind].matrix else "", row.library].append(row)
+    if not groups:
+        raise DefinitionError(f"{where}: no row has a kind that a formula prices")
     return dict(groups)
 
 
@@ -58,7 +62,8 @@ def sample_of(device: str, kind: str, dtype: str, rows: list[Timed]) -> Sample:
 def calibrate(rows: list[Timed], where: str, command: str, device: str | None = None) -> list[Profile]:
     """Fit every device of a table (or one), each kind, dtype and library on its own.
 
-    Raises: DefinitionError when a group has fewer rows than numbers to fit, or the device has no rows.
+    Raises: DefinitionError when the device asked for has no rows or a group with fewer rows than numbers to fit, and
+    when every group of a table has.
     """
     groups = grouped(rows, where)
     if device is not None and not any(group[0] == device for group in groups):
@@ -71,6 +76,12 @@ def calibrate(rows: list[Timed], where: str, command: str, device: str | None = 
         rules = _rules(name, own, where, strict=device is not None)
         if rules:
             found.append(_profile(name, rules, [row for part in own.values() for row in part], command))
+    if not found:
+        name, kind, dtype, _ = most = max(groups, key=lambda group: len(groups[group]))
+        raise DefinitionError(
+            f"{where}: too few rows to fit anything; the most are {len(groups[most])} of {name} {kind} {dtype}".rstrip()
+            + f", which needs {len(FORMS[kind].numbers) + 1}"
+        )
     return found
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.devices.emulated.forms import Dims
+from bench.devices.emulated.forms import FORMS, SHEET_DTYPE, Dims
 from bench.errors import DefinitionError, listed, nearest
+from bench.operators.kernel import BYTES
 from bench.operators.loads import RankLoad, expected_load, heaviest_block, inclusion_chances
 
 NEEDED = ("device", "kind", "dtype", "seconds")
@@ -38,6 +40,12 @@ DIMENSIONS = {
 # Kinds a table may hold that no formula prices: counted, never guessed.
 UNPRICED = frozenset({"other"})
 LONGEST_S = 3600.0
+# Counts of parts that are cut or shared out: whole, and never near this many.
+WHOLE = frozenset({"experts", "top_k", "tp", "ep", "ranks"})
+MOST_PARTS = 1_000_000
+LARGEST = 1e15
+STEEPEST = 10.0
+DTYPES = (*BYTES, *SHEET_DTYPE)
 MLA_DIMS = {"mla_prefill": (192, 128), "mla_decode": (576, 512)}
 SENT_BYTES = {"ep_dispatch": 1, "ep_combine": 2}
 ROUTINGS = {"": 0.0, "balanced": 0.0, "uniform": 0.0}
@@ -66,9 +74,8 @@ class Timed:
     @property
     def library(self) -> str:
         """The software's name without its version: "nccl", "trtllm-custom", "HCCL"."""
-        name = self.software.split()[0] if self.software else ""
-        head = name.rstrip("0123456789.rc").rstrip("-v")
-        return head.rstrip(",")
+        name = self.software.split()[0].rstrip(",") if self.software else ""
+        return re.sub(r"[-_]?v?\d+(\.\w+)*$", "", name)
 
 
 def read_table(path: Path) -> list[Timed]:
@@ -78,19 +85,16 @@ def read_table(path: Path) -> list[Timed]:
     that is not a positive number, or seconds above an hour (a wrong unit).
     """
     try:
-        text = path.read_text("utf-8")
+        # Spreadsheets begin UTF-8 with a mark of its own, which is no part of the first name.
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise DefinitionError(f"{path}: cannot be read ({reason})") from None
     reader = csv.DictReader(io.StringIO(text))
-    names = reader.fieldnames or []
-    for name in NEEDED:
-        if name not in names:
-            raise DefinitionError(
-                f"{path}: no column '{name}'{nearest(name, names)}; a kernel table has {', '.join(NEEDED)}"
-            )
     try:
-        rows = [_timed(path, number, row) for number, row in enumerate(reader, 2)]
+        _check_names(path, list(reader.fieldnames or []))
+        # Blank lines and quoted line breaks count, so that the number is the one that an editor shows.
+        rows = [_timed(path, reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise DefinitionError(f"{path}: not valid CSV: {error}") from None
     if not rows:
@@ -98,8 +102,21 @@ def read_table(path: Path) -> list[Timed]:
     return rows
 
 
+def _check_names(path: Path, names: list[str]) -> None:
+    for name in NEEDED:
+        if name not in names:
+            raise DefinitionError(
+                f"{path}: no column '{name}'{nearest(name, names)}; a kernel table has {', '.join(NEEDED)}"
+            )
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise DefinitionError(f"{path}: column '{twice}' is there {names.count(twice)} times; keep one")
+
+
 def _timed(path: Path, number: int, row: dict[str, str | None]) -> Timed:
     where = f"{path}: line {number}"
+    if None in row:
+        raise DefinitionError(f"{where}: more cells than columns; put quotes around what contains a comma")
     kind = (row.get("kind") or "").strip()
     if kind not in DIMENSIONS and kind not in UNPRICED:
         raise DefinitionError(
@@ -114,9 +131,35 @@ def _timed(path: Path, number: int, row: dict[str, str | None]) -> Timed:
     }
     if not text["device"]:
         raise DefinitionError(f"{where}: column 'device' is empty; write a sheet's id")
+    if kind in DIMENSIONS:
+        _check_dtype(kind, text["dtype"], where)
+    _check_dims(dims, where)
     if kind == "moe":
         _alpha(text["routing"], where)
     return Timed(number, kind=kind, dims=dims, seconds=seconds, **text)
+
+
+def _check_dtype(kind: str, dtype: str, where: str) -> None:
+    if dtype in DTYPES or (not dtype and not FORMS[formula(kind)].matrix):
+        return
+    hint = nearest(dtype, DTYPES) or f"; known: {', '.join(DTYPES)}"
+    raise DefinitionError(f"{where}: column 'dtype' is {dtype!r}{hint}")
+
+
+def _check_dims(dims: dict[str, float], where: str) -> None:
+    for name, value in dims.items():
+        if value > LARGEST:
+            raise DefinitionError(f"{where}: column '{name}' is {value:g}, above {LARGEST:g}")
+        if name in WHOLE and (value != int(value) or value > MOST_PARTS):
+            raise DefinitionError(f"{where}: column '{name}' is {value:g}; it must be whole, a million at most")
+    if dims.get("q_len", 0) > dims.get("kv_len", LARGEST):
+        raise DefinitionError(
+            f"{where}: column 'q_len' is {dims['q_len']:g}, above kv_len {dims['kv_len']:g}; kv_len holds new keys too"
+        )
+    if "ep" in dims and dims["experts"] % dims["ep"]:
+        raise DefinitionError(f"{where}: column 'ep' is {dims['ep']:g}; it must divide experts {dims['experts']:g}")
+    if "experts" in dims and dims.get("top_k", 0) > dims["experts"]:
+        raise DefinitionError(f"{where}: column 'top_k' is {dims['top_k']:g}, above experts {dims['experts']:g}")
 
 
 def _number(row: dict[str, str | None], name: str, where: str) -> float:
@@ -136,17 +179,21 @@ def _alpha(routing: str, where: str = "kernel table") -> float:
         return ROUTINGS[routing]
     name, _, value = routing.rpartition("_")
     try:
-        if name != "power_law":
+        if name != "power_law" or not 0 <= float(value) <= STEEPEST:
             raise ValueError
         return float(value)
     except ValueError:
-        raise DefinitionError(f"{where}: column 'routing' is {routing!r}; write balanced or power_law_1.2") from None
+        raise DefinitionError(
+            f"{where}: column 'routing' is {routing!r}; write balanced or power_law_1.2 (0 to {STEEPEST:g})"
+        ) from None
 
 
 def dims_of(rows: list[Timed]) -> Dims:
     """Return the dimensions of rows of one kind as arrays, completed to what its formula needs."""
     kind = rows[0].kind
-    dims: Dims = {name: np.array([row.dims[name] for row in rows]) for name in rows[0].dims}
+    # Grouped products are batched ones, whose batch is their experts; a formula may price rows of both.
+    every = [_renamed(row) for row in rows]
+    dims: Dims = {name: np.array([one[name] for one in every]) for name in every[0]}
     count = np.ones(len(rows))
     if kind in ("attention_prefill", "attention_decode"):
         dims["v_dim"] = dims["head_dim"]
@@ -158,13 +205,17 @@ def dims_of(rows: list[Timed]) -> Dims:
         # Some tools report one rank's message, others the gathered whole; the note says which.
         whole = np.array([row.dims["ranks"] if "per rank" in row.note else 1.0 for row in rows])
         dims["message_bytes"] = dims["message_bytes"] * whole
-    elif kind == "grouped_gemm":
-        dims["batch"] = dims.pop("experts")
     elif kind == "moe":
         dims |= _moe_loads(rows)
         dims["inner"] = dims["intermediate"] / dims["tp"]
         dims["experts"] = dims["experts"] / dims["ep"]
     return dims
+
+
+def _renamed(row: Timed) -> dict[str, float]:
+    if row.kind != "grouped_gemm":
+        return row.dims
+    return {"batch" if name == "experts" else name: value for name, value in row.dims.items()}
 
 
 def _moe_loads(rows: list[Timed]) -> Dims:
