@@ -51,13 +51,14 @@ def command(
     bench compare results/runs/RUN.json h100-sxm
     bench compare before.json after.json
     """
-    sides = read_operands(operands, names, options.overrides(sweep))
+    alone = len(operands) < 2 and not _is_file(operands[0])
+    sides = [] if alone else read_operands(operands, names, options.overrides(sweep))
     if len(sides) < 2:
         raise click.UsageError("two sides are needed: run files or device names, for example ascend-910c h100-sxm")
     comparison = compare(sides)
     targets = at_targets(sides, at)
     show(comparison, form, no_color, targets)
-    return 0 if comparison.lines else NotComparable.exit_code
+    return 0 if comparison.lines or (targets and targets.lines) else NotComparable.exit_code
 
 
 def read_operands(words: tuple[str, ...], names: tuple[str, ...], overrides: dict[str, Any]) -> list[Operand]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from bench.errors import DefinitionError
 from bench.measure.rows import case_of
 from bench.measure.targets import USUAL_TARGETS_S, parse_targets, rows_at_targets
 from bench.report.comparison import target_table
@@ -14,10 +15,14 @@ from bench.results.compare import Comparison, Operand, compare
 def at_targets(sides: list[Operand], asked: str | None) -> Comparison | None:
     """Return the sides compared at the targets asked for, or at the usual ones; None where nothing can be solved.
 
-    Only modelled sides can be solved at a target; where one was measured, its rows stay as they are.
+    Only sides modelled now can be solved at a target; where one is a run file, its rows stay as they are.
+    Raises: DefinitionError where targets were asked for and a side is a run file.
     """
     targets = parse_targets(asked) if asked else list(USUAL_TARGETS_S)
-    if any(row.source != "modelled" for side in sides for row in side.rows):
+    files = [side.label for side in sides if side.environment is not None]
+    if files and asked:
+        raise DefinitionError(f"--at: only devices modelled now can be solved at a target; '{files[0]}' is a run file")
+    if files:
         return None
     solved: list[Operand] = []
     for side in sides:
