@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -14,7 +15,9 @@ from bench.devices.achieved import Achieved, achieved_path, fingerprint, load_ac
 from bench.devices.cpu import CpuAdapter
 from bench.devices.emulated.profile import ENGINE, Profile
 from bench.errors import DefinitionError
+from bench.measure.own_kernels import DTYPE, OwnKernel
 from bench.measure.runner import in_worker
+from bench.measure.this_cpu import NAME, profile_of, sheet_of
 from bench.report.layout import Column, Table
 from bench.report.terminal import emit, table_text, width_of
 from bench.results.environment import command_line
@@ -56,8 +59,9 @@ def command(
     found = load_achieved(mark) if if_missing else None
     if found is None:
         found = measure_roofs(quiet)
-        path = save(found)
-        emit(f"Saved {project.shown(path)}", sys.stderr)
+        kernels = measure_kernels(quiet)
+        for path in (save(found), *save_model(found, kernels)):
+            emit(f"Saved {project.shown(path)}", sys.stderr)
     elif not quiet:
         emit(f"already calibrated on {found.made}", sys.stderr)
     if form == "json":
@@ -93,8 +97,7 @@ def _from_serving(path: Path, form: str) -> int:
     target = Path.cwd() / "devices" / "calibrations" / ENGINE / "serving.toml"
     head = "# What an engine's step adds to its kernels and hides of them.\n"
     head += f"# Made by `{found.command}`, not by hand.\n"
-    plain = msgspec.to_builtins(found)
-    del plain["evidence"]["roofline_mape"]
+    plain = _without_nulls(msgspec.to_builtins(found))
     project.write_atomically(target, head.encode() + msgspec.toml.encode(plain))
     emit(f"Saved {project.shown(target)}", sys.stderr)
     if form == "json":
@@ -113,12 +116,7 @@ def save_profile(profile: Profile) -> Path:
     """Write a profile below the current folder's `devices/calibrations/`."""
     path = Path.cwd() / "devices" / "calibrations" / profile.device / f"{_file_name(profile.software)}.toml"
     head = f"# {profile.summary}.\n# Made by `{profile.command}`, not by hand: change the table and make it again.\n"
-    plain = msgspec.to_builtins(profile)
-    for rule in plain["rules"]:
-        if rule["correction"] is None:
-            del rule["correction"]
-        if rule["evidence"]["roofline_mape"] is None:
-            del rule["evidence"]["roofline_mape"]
+    plain = _without_nulls(msgspec.to_builtins(profile))
     project.write_atomically(path, head.encode() + msgspec.toml.encode(plain))
     return path
 
@@ -156,6 +154,36 @@ def measure_roofs(quiet: bool) -> Achieved:
 
     content = in_worker("bench.measure.roofs", "roofs_json", " ".join(command_line()), report)
     return msgspec.json.decode(content, type=Achieved)
+
+
+def measure_kernels(quiet: bool) -> list[OwnKernel]:
+    """Time the kernels that this machine's own model is fitted to."""
+
+    def report(text: str) -> None:
+        if not quiet:
+            emit(text, sys.stderr)
+
+    content = in_worker("bench.measure.own_kernels", "kernels_json", DTYPE, report)
+    return msgspec.json.decode(content, type=list[OwnKernel])
+
+
+def save_model(found: Achieved, kernels: list[OwnKernel]) -> list[Path]:
+    """Write this machine's sheet and profile below the current folder's `devices/`; return their paths."""
+    adapter = CpuAdapter()
+    memory = float(adapter.facts()["memory"].split()[0]) * 1e9
+    sheet = sheet_of(found, adapter.facts()["name"], memory, adapter.cache_bytes())
+    path = Path.cwd() / "devices" / "cpu" / f"{NAME}.toml"
+    head = "# This machine's CPU: peaks that it reached. Made by `bench calibrate -d cpu`, not by hand.\n"
+    project.write_atomically(path, head.encode() + msgspec.toml.encode(_without_nulls(msgspec.to_builtins(sheet))))
+    profile = profile_of(kernels, found, adapter.cache_bytes())
+    return [path, save_profile(profile)]
+
+
+def _without_nulls(value: Any) -> Any:
+    """TOML has no null: what is not there is left out."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
 def save(found: Achieved) -> Path:

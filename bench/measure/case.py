@@ -43,7 +43,7 @@ def measure(case: Case, adapter: Adapter, report: Report) -> Row:
     work = read_cost(program, step, case.dtype)
     row = new_row(case, device=adapter.name, device_name=adapter.facts()["name"], unit=adapter.unit, source="measured")
     set_work(row, work)
-    copies = _copies(case, work, adapter.cache_bytes())
+    copies = copies_needed(case, work, adapter.cache_bytes())
     need, room = _need(case, work, copies), _room(case, adapter)
     if need > room:
         row.status = "skipped"
@@ -77,7 +77,7 @@ def measure(case: Case, adapter: Adapter, report: Report) -> Row:
     return row
 
 
-def _copies(case: Case, work: Work, cache_bytes: int) -> int:
+def copies_needed(case: Case, work: Work, cache_bytes: int) -> int:
     """How many sets of operands a kernel or layer alone needs to come from memory."""
     if case.phase not in ("kernel", "moe"):
         return 1

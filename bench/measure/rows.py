@@ -10,7 +10,7 @@ import numpy as np
 
 from bench import project
 from bench.devices.emulated.pricing import Priced, PricedKernel, price
-from bench.devices.emulated.profile import Engine, engine
+from bench.devices.emulated.profile import Engine, engine, profiles
 from bench.devices.sheet import Sheet, known_sheets, load_sheet
 from bench.errors import Unsupported
 from bench.operators.cost import read_cost
@@ -134,7 +134,7 @@ def price_step(case: Case, step: Step, device: str, sheet: Sheet, inside: Engine
         overlap=deployment.overlap if rounds == 2 or deployment.overlap == "partial" else "none",
         overlap_share=deployment.overlap_share,
         rounds=rounds,
-        inside=inside or (engine() if case.phase in ("prefill", "decode") else None),
+        inside=inside or _engine_of(case, device),
         block_scaled=model is not None and model.native_dtype == "fp8",
     )
 
@@ -186,6 +186,14 @@ def _package_row(die: Row, sheet: Sheet) -> list[Row]:
         setattr(row, key, None if value is None else value * count)
     fill_rates(row, devices_in_unit=count)
     return [row]
+
+
+def _engine_of(case: Case, device: str) -> Engine | None:
+    """The engine that runs a model's step from a graph; none for a kernel or layer alone, or on an eager device."""
+    own = profiles().get(device)
+    if case.phase not in ("prefill", "decode") or (own is not None and own.eager):
+        return None
+    return engine()
 
 
 def price_sweep(case: Case, device: str, batch: Any, context: Any) -> Priced:

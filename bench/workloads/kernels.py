@@ -33,6 +33,14 @@ def grouped_gemm(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
     return ops.grouped_linear(rows, weight, ops.planned(plan), name="grouped_gemm")
 
 
+def batched_gemm(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
+    """One small product per head: x [m, heads * k] by [heads, k, n], as absorbed latent attention needs."""
+    x = ops.input(f"{copy}.x", (d["m"], d["heads"] * d["k"]))
+    return ops.head_linear(
+        x, ops.weight(f"{copy}.w", (d["heads"], d["k"], d["n"]), quantized=False), name="batched_gemm"
+    )
+
+
 def attention(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
     """Grouped-query attention over a cache of `context` tokens; the new tokens are written first."""
     heads, kv_heads, dim = d["heads"], d["kv_heads"], d["head_dim"]
@@ -98,6 +106,7 @@ class KernelProgram:
 
 KERNELS: dict[str, KernelProgram] = {
     "gemm": KernelProgram(gemm, ("m", "n", "k")),
+    "batched_gemm": KernelProgram(batched_gemm, ("m", "heads", "n", "k")),
     "grouped_gemm": KernelProgram(grouped_gemm, ("m", "n", "k", "experts", "top_k")),
     "attention_prefill": KernelProgram(attention, ("batch", "context", "heads", "kv_heads", "head_dim"), "prefill"),
     "attention_decode": KernelProgram(attention, ("batch", "context", "heads", "kv_heads", "head_dim"), "decode"),

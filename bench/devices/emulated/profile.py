@@ -122,6 +122,8 @@ class Profile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     summary: str
     made: str
     command: str
+    # Kernels were timed as they run in a step, one after the other: no engine's graph hides their launch.
+    eager: bool = False
     rules: list[Rule]
 
     def rules_for(self, kind: str, dtype: str, library: str = "") -> list[Rule]:
@@ -198,7 +200,7 @@ def profiles() -> dict[str, Profile]:
 
 
 @lru_cache(maxsize=8)
-def _profiles(here: Path) -> dict[str, Profile]:  # noqa: ARG001 (another folder may have its own)
+def _profiles(here: Path) -> dict[str, Profile]:
     found: dict[str, Profile] = {}
     for folder in project.folders("devices"):
         here = {path.parent.name: path for path in sorted((folder / "calibrations").glob("*/*.toml"))}

@@ -1,0 +1,54 @@
+"""Measured against modelled, here and now: the smoke suite's models on this CPU beside the model of this CPU."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from bench.commands import session
+from bench.commands.progress import Progress
+from bench.devices.achieved import fingerprint
+from bench.devices.cpu import CpuAdapter
+from bench.devices.emulated.validate import Validated, Worst
+from bench.devices.sheet import known_sheets, load_sheet
+from bench.errors import DefinitionError
+from bench.measure.rows import case_of, modelled_rows
+from bench.measure.runner import run_cases
+from bench.measure.this_cpu import NAME
+from bench.results.record import Row
+
+SUITE = "smoke"
+PHASES = ("prefill", "decode")
+
+
+def validate_here(quiet: bool) -> list[Validated]:
+    """Run the smoke suite's models and compare each with the calibrated model; nothing is fitted.
+
+    Raises: DefinitionError when this machine has no model of its own yet, or the one here is of another machine.
+    """
+    if NAME not in known_sheets() or load_sheet(NAME).arch != fingerprint(CpuAdapter().facts()):
+        raise DefinitionError("this machine's CPU has no model of its own yet; make it with: bench calibrate -d cpu")
+    asked = session.Request(names=(SUITE,), devices=("cpu",), overrides={})
+    planned = [each for each in session.plan(asked) if each.case.phase in PHASES]
+    with tempfile.TemporaryDirectory() as folder:
+        started = session.start(asked, Path(folder))
+        with Progress(planned, quiet) as progress:
+            run_cases(planned, started.journal, progress)
+        rows = started.journal.run.rows
+        started.journal.close()
+    return [_beside(row) for row in rows]
+
+
+def _beside(row: Row) -> Validated:
+    modelled = modelled_rows(case_of(row), NAME)[0]
+    found = Validated(device="cpu", kind=row.case_id, dtype=row.dtype, tier=modelled.tier, n=1, reason="")
+    if row.step_s is None or modelled.step_s is None:
+        found.reason = row.reason or modelled.reason or "no time"
+        return found
+    ratio = modelled.step_s / row.step_s
+    found.mape = found.median = abs(ratio - 1)
+    found.bias = ratio
+    low, high = modelled.interval or (0.0, 0.0)
+    found.inside = float(low <= row.step_s <= high)
+    found.worst = [Worst(line=0, measured_s=row.step_s, modelled_s=modelled.step_s, dims={})]
+    return found
