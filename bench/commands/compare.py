@@ -12,6 +12,7 @@ import msgspec
 
 from bench import project
 from bench.commands import options
+from bench.commands.published import Published, published_beside, show_published
 from bench.commands.service import at_targets, show_targets
 from bench.devices.adapter import present_devices
 from bench.devices.sheet import known_sheets
@@ -57,7 +58,8 @@ def command(
         raise click.UsageError("two sides are needed: run files or device names, for example ascend-910c h100-sxm")
     comparison = compare(sides)
     targets = at_targets(sides, at)
-    show(comparison, form, no_color, targets)
+    published = None if form in ("csv", "jsonl") else published_beside(sides)
+    show(comparison, form, no_color, targets, published)
     return 0 if comparison.lines or (targets and targets.lines) else NotComparable.exit_code
 
 
@@ -127,7 +129,10 @@ def _modelled(device: str, cases: list[Case]) -> Operand:
     return Operand(device, [row for case in cases for row in modelled_rows(case, device)])
 
 
-def show(comparison: Comparison, form: str, no_color: bool, targets: Comparison | None = None) -> None:
+def show(
+    comparison: Comparison, form: str, no_color: bool, targets: Comparison | None = None,
+    published: Published | None = None,
+) -> None:  # fmt: skip
     """Print a comparison in the form asked for; what differs comes first."""
     rows = [row for operand in comparison.operands for row in operand.rows]
     if form == "json":
@@ -137,6 +142,7 @@ def show(comparison: Comparison, form: str, no_color: bool, targets: Comparison 
             "apart": comparison.apart,
             "rows": rows,
             "targets": None if targets is None else {"lines": targets.lines, "apart": targets.apart},
+            "published": published,
         }
         emit(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
     elif form == "jsonl":
@@ -147,6 +153,8 @@ def show(comparison: Comparison, form: str, no_color: bool, targets: Comparison 
         _print(comparison, form, no_color)
         if targets is not None:
             show_targets(targets, form, no_color)
+        if published is not None:
+            show_published(published, form, no_color)
 
 
 def _print(comparison: Comparison, form: str, no_color: bool) -> None:

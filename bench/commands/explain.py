@@ -10,6 +10,7 @@ import msgspec
 
 from bench import project
 from bench.commands import options
+from bench.commands.published import published_text
 from bench.errors import DefinitionError, nearest
 from bench.measure.rows import modelled_rows
 from bench.report.layout import Column, Table
@@ -46,7 +47,7 @@ def command(what: str | None, run_file: str | None, device: str | None, form: st
         if form == "json":
             emit(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
         else:
-            emit("\n\n".join(_row_text(row) for row in rows))
+            emit("\n\n".join([*(_row_text(row) for row in rows), *filter(None, [published_text(rows)])]))
 
 
 def _all_metrics(form: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from bench import project
 from bench.devices.sheet import known_sheets
 from bench.errors import DefinitionError, nearest
 from bench.measure.rows import modelled_rows
 from bench.results.record import Row
 from bench.results.reference import Anchor, Metric, Reference, load_references
-from bench.workloads.model import known_models, load_model
+from bench.workloads.model import load_model
 from bench.workloads.schema import Case
 from bench.workloads.sweep import select_cases
 
@@ -50,9 +51,10 @@ def case_of_reference(reference: Reference) -> Case:
 
 
 def _check(reference: Reference) -> None:
+    models = project.definitions("workloads", "models/*.toml")
     for noun, named, known, command in (
         ("device", reference.devices, known_sheets(), "bench devices"),
-        ("model", reference.models, known_models(), "bench workloads --models"),
+        ("model", reference.models, models, "bench workloads --models"),
     ):
         for name in named:
             if name not in known:

@@ -33,6 +33,9 @@ from bench.workloads.schema import DTYPES, Case
 
 NEEDED = ("model", "device", "dtype", "input_len", "output_len", "concurrency", "tp", "tpot_s")
 LONGEST_S = 60.0
+# Up to this many requests at once, prompts that come together are served together and hardly queue.
+FEW_CONCURRENT = 4
+SHOWN = ("input_len", "output_len", "concurrency", "tp", "ep")
 # Name parts of served models, and the model here whose shapes they have.
 SHAPES = (
     ("deepseek-r1-distill-qwen-32b", "deepseek-r1-distill-qwen-32b"),
@@ -266,6 +269,16 @@ def _split(row: Served) -> tuple[float, float, float, float]:
     return fixed, launches, small, _waiting(row) * float(prefill.step_s)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """One served configuration beside the model's time for it."""
+
+    row: Served
+    measured_s: float
+    modelled_s: float
+    step: Priced
+
+
 def validate_serving(rows: list[Served], where: str, device: str | None = None) -> list[Validated]:
     """Compare served TPOT with the model's, per device, model and dtype; the last line is all rows that were priced.
 
@@ -283,14 +296,18 @@ def validate_serving(rows: list[Served], where: str, device: str | None = None) 
     if not groups:
         raise DefinitionError(f"{where}: no rows of device '{device}'{nearest(device or '', {r.device for r in rows})}")
     found: list[Validated] = []
-    every: list[tuple[Served, float, Priced]] = []
+    every: list[Outcome] = []
+    prompts: list[Outcome] = []
     for (name, model, dtype), part in sorted(groups.items()):
-        priced: list[tuple[Served, float, Priced]] = []
+        priced: list[Outcome] = []
         reason = ""
         for row in part:
             try:
-                tpot_s, _, step = predict(row)
-                priced.append((row, tpot_s, step))
+                tpot_s, prefill_s, step = predict(row)
+                priced.append(Outcome(row, row.tpot_s, tpot_s, step))
+                if row.ttft_s is not None and row.concurrency <= FEW_CONCURRENT * row.attention_dp:
+                    together = prefill_s * row.concurrency / row.attention_dp
+                    prompts.append(Outcome(row, row.ttft_s, together, step))
             except Unsupported as error:
                 reason = str(error)
         label = f"tpot {model}"
@@ -298,31 +315,33 @@ def validate_serving(rows: list[Served], where: str, device: str | None = None) 
         every += priced
     if len(found) > 1 and every:
         found.append(_summary("all", "tpot", "", every, len(every), "every row that was priced"))
+    if prompts:
+        reason = (
+            f"service time of one prompt against TTFT at {FEW_CONCURRENT} concurrent or fewer, which holds queueing"
+        )
+        found.append(_summary("all", "prefill service", "", prompts, len(prompts), reason))
     return found
 
 
-def _summary(
-    device: str, kind: str, dtype: str, priced: list[tuple[Served, float, Priced]], total: int, reason: str
-) -> Validated:
+def _summary(device: str, kind: str, dtype: str, priced: list[Outcome], total: int, reason: str) -> Validated:
     if not priced:
         return Validated(device=device, kind=kind, dtype=dtype, tier=None, n=total, reason=reason)
-    measured = np.array([row.tpot_s for row, _, _ in priced])
-    modelled = np.array([tpot_s for _, tpot_s, _ in priced])
-    bands = np.array([[float(x) / float(step.step_s) for x in step.interval] for _, _, step in priced])
+    measured = np.array([each.measured_s for each in priced])
+    modelled = np.array([each.modelled_s for each in priced])
+    bands = np.array([[float(x) / float(each.step.step_s) for x in each.step.interval] for each in priced])
     ratio = modelled / measured
     missed = np.abs(ratio - 1)
     worst = np.argsort(-np.abs(np.log(ratio)), kind="stable")[:WORST]
     left = total - len(priced)
     return Validated(
-        device=device, kind=kind, dtype=dtype, tier=", ".join(dict.fromkeys(step.tier for _, _, step in priced)),
+        device=device, kind=kind, dtype=dtype, tier=", ".join(dict.fromkeys(each.step.tier for each in priced)),
         n=len(priced), mape=float(missed.mean()), median=float(np.median(missed)),
         bias=float(np.exp(np.log(ratio).mean())),
         inside=float(((measured >= modelled * bands[:, 0]) & (measured <= modelled * bands[:, 1])).mean()),
         reason=reason if left == 0 else f"{left} rows not priced: {reason}",
         worst=[
-            Worst(line=priced[i][0].line, measured_s=float(measured[i]), modelled_s=float(modelled[i]),
-                  dims={"input_len": priced[i][0].input_len, "output_len": priced[i][0].output_len,
-                        "concurrency": priced[i][0].concurrency, "tp": priced[i][0].tp, "ep": priced[i][0].ep})
+            Worst(line=priced[i].row.line, measured_s=float(measured[i]), modelled_s=float(modelled[i]),
+                  dims={name: getattr(priced[i].row, name) for name in SHOWN})
             for i in worst
         ],
     )  # fmt: skip

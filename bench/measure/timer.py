@@ -17,7 +17,7 @@ FEWEST_SAMPLES = 6
 MOST_PATIENCE = 3.0
 # Share of the time that warm-up may take, and that sampling takes at least, so that slow drifts are seen.
 WARMUP_SHARE = 0.25
-LEAST_SHARE = 0.6
+LEAST_SHARE = 0.75
 
 TimeOnce = Callable[[], float]
 Clock = Callable[[], float]
@@ -47,7 +47,7 @@ def sample(once: TimeOnce, budget_s: float, clock: Clock = time.perf_counter) ->
     """Time a step within `budget_s` seconds of warm-up and sampling together.
 
     once: runs the step and returns its seconds as the device's own clock has them.
-    Stops when the median's 95 % interval is within 1 % (after 60 % of the time, so that drift shows), when time is up
+    Stops when the median's 95 % interval is within 1 % (after 75 % of the time, so that drift shows), when time is up
     (with six samples, or after three times the time whatever there is), or at 2,000 samples.
     """
     start = clock()

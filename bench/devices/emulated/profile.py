@@ -203,8 +203,8 @@ def profiles() -> dict[str, Profile]:
 def _profiles(here: Path) -> dict[str, Profile]:
     found: dict[str, Profile] = {}
     for folder in project.folders("devices"):
-        here = {path.parent.name: path for path in sorted((folder / "calibrations").glob("*/*.toml"))}
-        for device, path in here.items():
+        newest = {path.parent.name: path for path in sorted((folder / "calibrations").glob("*/*.toml"))}
+        for device, path in newest.items():
             if device not in OTHERS:
                 found.setdefault(device, load_profile(path))
     return found
