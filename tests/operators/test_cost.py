@@ -151,6 +151,14 @@ def test_a_window_limits_the_cache_that_is_read():
     assert ops.kernels[0].read_bytes == pytest.approx(2 * 128 * 128 + 128)
 
 
+def test_a_prompts_windows_reach_further_back_than_one():
+    ops = cost(step=Step("prefill", 1, 3, 8))
+    cache = Shape((1, 8, 64), "bf16")
+    ops.attention(Shape((3, 64), "bf16"), cache, cache, heads=1, kv_heads=1, scale=1.0, window=4)
+    # Queries at 6, 7 and 8 see 3..6, 4..7 and 5..8: six keys and six values of 128 bytes, and three queries.
+    assert ops.kernels[0].read_bytes == 2 * 6 * 128 + 3 * 128
+
+
 def test_absorbed_latent_attention_reads_the_latent_once_for_all_heads():
     ops = cost()
     ops.mla_attention(

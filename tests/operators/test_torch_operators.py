@@ -220,6 +220,14 @@ def test_operands_are_the_same_bits_as_the_references(dtype):
     assert np.array_equal(ops.input("x", (300, 300)).float().numpy(), noise("x", (300, 300), dtype=dtype))
 
 
+@pytest.mark.parametrize("clamp", [None, 7.0])
+def test_gates_far_beyond_the_clamp_agree_with_the_reference(clamp):
+    gates = np.array([[-20, -3, 3, 20, -20, -3, 3, 20]], dtype=np.float32)
+    right = ReferenceOperators(DECODE, "fp32").swiglu(gates, clamp)
+    answer = TorchOperators(DECODE, "fp32", torch.device("cpu")).swiglu(torch.from_numpy(gates), clamp)
+    assert answer.numpy() == pytest.approx(right, rel=1e-4, abs=1e-9)
+
+
 # -- routing rules: random scores, both implementations -----------------------------------------------------------
 
 GATES = [

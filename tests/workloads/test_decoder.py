@@ -104,6 +104,12 @@ def test_one_token_uses_eight_experts_and_the_shared_one():
     assert [k.dims["n"] for k in shared] == [2 * 2048]
 
 
+def test_tensor_ranks_cut_the_shared_expert():
+    # 2 x 2048 over 8.
+    shared = [k for k in named(work_of("deepseek-r1", tp=8), "gate_up_proj") if k.count == 58]
+    assert [k.dims["n"] for k in shared] == [512]
+
+
 def test_expert_parallel_pools_the_tokens_of_all_attention_ranks():
     # 128 ranks with 4 tokens each: 512 tokens x 8 experts over 128 ranks of 2 experts: 32 rows a rank on average.
     up = named(work_of("deepseek-r1", dp=128, ep=128), "experts_up")[0]
