@@ -27,6 +27,15 @@ def small_pool(monkeypatch):
     noise.pool.cache_clear()
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Compute with one thread: on busy cores a second one makes tiny operators wait for it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def race(monkeypatch):
     """Return a function that sets the seconds the ways will take, in the order in which they are tried."""

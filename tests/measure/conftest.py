@@ -70,6 +70,17 @@ def small_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     noise.pool.cache_clear()
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Compute with one thread: on busy cores a second one makes tiny operators wait for it, hundreds of times over."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 class FakeAdapter:
     """The seam of bench/devices/adapter.py. What each step takes is asked of `cost(operators)`; it moves the clock."""
 
@@ -125,7 +136,7 @@ class FakeAdapter:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch, small_pool: None) -> Callable[..., FakeAdapter]:
+def fake(monkeypatch: pytest.MonkeyPatch, small_pool: None, one_thread: None) -> Callable[..., FakeAdapter]:
     """Return a function that makes a fake device; sampling then goes by its clock."""
     from bench.measure import case
     from bench.measure.timer import sample

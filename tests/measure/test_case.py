@@ -25,7 +25,7 @@ def kernel(name: str = "gemm", time_s: float = 100.0, **dims: int) -> Case:
     return Case(workload="tiny", phase="kernel", kernel=name, dtype="fp32", dims=dims, time_s=time_s)
 
 
-def decode(model: str, time_s: float = 1.0, **deployment: int) -> Case:
+def decode(model: str, time_s: float = 0.25, **deployment: int) -> Case:
     return Case(
         workload="tiny", phase="decode", dtype="fp32", model=model, batch=2, input_len=1, context=8,
         routing=Routing() if "moe" in model else None, deployment=Deployment(**deployment), time_s=time_s,
@@ -248,14 +248,14 @@ def counting(fake, cache: int):
 def test_a_kernel_has_operands_enough_to_outgrow_the_cache_four_times(fake):
     # A cache of 1 MiB, 65,536 fp32 numbers of 256 KiB to read: 16 copies make 4 MiB.
     adapter = counting(fake, cache=2**20)
-    measure(kernel("memory_copy", 1.0, n=65_536), adapter, quiet)
+    measure(kernel("memory_copy", 0.05, n=65_536), adapter, quiet)
     assert adapter.made[0].copies == 16
     assert len([name for name in adapter.made[0]._kept if name.endswith(".x")]) == 16
 
 
 def test_a_kernel_larger_than_the_cache_needs_no_copies(fake):
     adapter = counting(fake, cache=2**16)
-    measure(kernel("memory_copy", 1.0, n=65_536), adapter, quiet)
+    measure(kernel("memory_copy", 0.05, n=65_536), adapter, quiet)
     assert adapter.made[0].copies == 1
 
 
@@ -274,7 +274,7 @@ def test_a_model_has_no_copies(fake):
 
 def test_short_kernels_are_repeated_inside_a_sample_and_the_time_of_one_is_kept(fake):
     # 16 copies take 2**-13 s = 122 us; 5 rounds of them exceed 0.5 ms: 80 calls a sample.
-    row = measure(kernel("memory_copy", 1.0, n=65_536), counting(fake, cache=2**20), quiet)
+    row = measure(kernel("memory_copy", 0.05, n=65_536), counting(fake, cache=2**20), quiet)
     assert row.calls_per_sample == 80
     assert row.step_s == 2.0**-17
     assert row.interval == (2.0**-17, 2.0**-17)
@@ -288,11 +288,11 @@ def test_long_steps_are_not_repeated(fake):
 
 
 def test_a_row_keeps_its_samples_and_how_they_came(fake):
-    # A step of 1 s: 6 to warm up, 54 until 60 of 100 s are gone.
+    # A step of 1 s: 6 to warm up, 69 until 75 of 100 s are gone.
     row = measure(kernel(), fake(), quiet)
     assert row.status == "ok"
-    assert row.samples_s == [1.0] * 54
-    assert (row.warmup_samples, row.warmup_s, row.timed_s) == (6, 6.0, 60.0)
+    assert row.samples_s == [1.0] * 69
+    assert (row.warmup_samples, row.warmup_s, row.timed_s) == (6, 6.0, 75.0)
     assert row.stop_reason == "median known within 1%"
     assert (row.stable, row.flags) == (True, [])
 

@@ -14,6 +14,8 @@ from bench.operators.interface import Step
 from bench.operators.reference import ReferenceOperators
 from bench.operators.torch_operators import TorchOperators
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def stack(width: int, layers: int) -> Callable[[Any], Any]:
     """A program of `layers` square products: 2 * T * width * width FLOP each."""

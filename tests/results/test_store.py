@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from bench.errors import ResultError
 from bench.results import store
-from bench.results.record import KernelCost, Row, Run
+from bench.results.record import Row, Run
 from bench.results.store import Journal, list_runs, load_run, new_run, new_run_id, newest_journal, newest_run
 
 # Adds rows until it is killed, and says after each that add() came back.
@@ -111,27 +112,43 @@ def test_a_finished_file_is_text_with_a_line_for_every_field(journal, row):
     assert '   "step_s": 0.125,\n' in journal.finish().read_text()
 
 
-def test_a_row_with_every_field_set_comes_back_alike(journal, row):
-    full = Row(
-        case_id="w[m=1,bf16,tp2]", workload="w", phase="prefill", dtype="bf16", definition_hash="h" * 16,
-        definition={"a": [1, {"b": None}]}, model="m", kernel="gemm", batch=2, input_len=3, context=4,
-        deployment={"tp": 2}, routing="zipf1.2", device="npu:0", device_name="昇腾 910C, die", unit="die", devices=2,
-        source="modelled", tier="sheet", tier_shares={"sheet": 0.75}, interval=(0.1, 0.3), interval_kind="P10 to P90", scope="part", notes=["n"],
-        status="ok", reason="r\nsecond line", step_s=0.2, ttft_s=0.2, tpot_s=0.21, p90_s=0.22, p99_s=0.23,
-        samples_s=[0.2, 1e-9], warmup_s=0.5, warmup_samples=6, calls_per_sample=7, stop_reason="time limit 5 s",
-        stable=False, flags=["unstable"], prompt_tokens_per_s=30.0, output_tokens_per_s=31.0, flops=1e15,
-        read_bytes=2e9, written_bytes=3e9, link_bytes=4e9,
-        kernels=[KernelCost(name="q", kind="gemm", dtype="bf16", count=8, flops=1.0, read_bytes=2.0, written_bytes=3.0,
-                            link_bytes=4.0, seconds=5e-6, bound="memory")],
-        mfu=0.5, mbu=1.25, mfu_achieved=0.6, mbu_achieved=0.7, bound="compute", memory_bytes=5e9, memory_peak_bytes=6e9,
-        power_w=350.0, power_basis="board", joules_per_token=0.25, correct=True, correct_detail="d", imbalance=1.5,
-        operators={"linear": "F.linear"}, wall_s=9.5, timed_s=5.5,
-    )  # fmt: skip
-    untouched = [name for name in Row.__struct_fields__ if getattr(full, name) in (None, [], {}, "")]
-    assert untouched == [], "a field is new: set it above"
-    journal.add(full)
-    assert load_run(journal.path).rows == [full]
-    assert load_run(journal.finish()).rows == [full]
+def full(kind: msgspec.inspect.Type, name: str) -> Any:
+    """A value of a field's type that is neither missing nor empty."""
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return full(next(t for t in kind.types if not isinstance(t, msgspec.inspect.NoneType)), name)
+    if isinstance(kind, msgspec.inspect.StructType):
+        return kind.cls(**{field.name: full(field.type, field.name) for field in kind.fields})
+    if isinstance(kind, msgspec.inspect.ListType):
+        return [full(kind.item_type, name)] * 2
+    if isinstance(kind, msgspec.inspect.TupleType):
+        return tuple(full(item, name) for item in kind.item_types)
+    if isinstance(kind, msgspec.inspect.DictType):
+        return {"key": full(kind.value_type, name)}
+    if isinstance(kind, msgspec.inspect.LiteralType):
+        return kind.values[-1]
+    plain = {
+        msgspec.inspect.IntType: 1 + len(name),
+        msgspec.inspect.FloatType: 1e-9 + len(name),
+        msgspec.inspect.BoolType: True,
+        msgspec.inspect.StrType: f"{name}: 昇腾\n=±|<",
+        msgspec.inspect.AnyType: [1, {"inside": None}],
+    }
+    return plain[type(kind)]
+
+
+def test_a_row_with_every_field_set_comes_back_alike(journal):
+    whole = full(msgspec.inspect.type_info(Row), "row")
+    assert [name for name in Row.__struct_fields__ if getattr(whole, name) in (None, [], {}, "")] == []
+    journal.add(whole)
+    assert load_run(journal.path).rows == [whole]
+    assert load_run(journal.finish()).rows == [whole]
+
+
+def test_an_environment_with_every_field_set_comes_back_alike(tmp_path):
+    whole = full(msgspec.inspect.type_info(Run), "run")
+    whole.schema, whole.id = 1, "x"
+    (tmp_path / "x.json").write_bytes(msgspec.json.encode(whole))
+    assert load_run(tmp_path / "x.json") == whole
 
 
 # -- going on after a cut --------------------------------------------------------------------------------------------
@@ -142,7 +159,8 @@ def test_a_half_written_last_line_is_dropped_and_the_run_goes_on(journal, row):
     journal.add(row(case_id="b"))
     journal.close()
     whole = journal.path.read_bytes()
-    journal.path.write_bytes(whole + b'{"row":{"case_id":"c","workl')
+    # Longer than the row that is added next, so that nothing of it may be left behind.
+    journal.path.write_bytes(whole + b'{"row":{"case_id":"c","reason":"' + b"r" * 5000)
 
     again = Journal.reopen(journal.path)
     assert [each.case_id for each in again.run.rows] == ["a", "b"]
