@@ -19,7 +19,6 @@ class Published(msgspec.Struct):
 
     anchors: list[Anchor]
     not_priced: list[Reference]
-    # The command that lists them all.
     hint: str
 
 
@@ -35,9 +34,15 @@ def published_beside(sides: list[Operand]) -> Published:
         and devices & set(reference.devices)
         and models & set(reference.models)
     ]
-    shown = next((row for row in rows if any(row.device in reference.devices for reference in not_priced)), None)
-    hint = "" if shown is None else f"bench explain {shown.workload} -d {shown.device}"
-    return Published(anchors(devices, models), not_priced, hint)
+    return Published(anchors(devices, models), not_priced, _hint(rows, not_priced))
+
+
+def _hint(rows: list[Row], not_priced: list[Reference]) -> str:
+    """The command that lists figures which cannot be priced: of a case compared that has some."""
+    for row in rows:
+        if any(reference in not_priced for reference in matching(row.device, row.model, row.phase)):
+            return f"bench explain {row.workload} -d {row.device}"
+    return "bench explain CASE -d DEVICE"
 
 
 def show_published(published: Published, form: str, no_color: bool) -> None:

@@ -1,11 +1,10 @@
-"""Published figures as people read them: beside the model's numbers for the same configuration, or listed one by one."""
+"""Published figures as people read them: beside the model's numbers for the same work, or listed one by one."""
 
 from __future__ import annotations
 
 import textwrap
 
 from bench.report.layout import Column, Table
-from bench.report.rows import short_names
 from bench.results.reference import WORDS, Anchor, Reference, figure
 from bench.units import MISSING, percent
 
@@ -15,27 +14,27 @@ TITLE = "Published beside modelled (each at its own published configuration):"
 def published_table(anchors: list[Anchor]) -> Table:
     """Return one line an anchor; citations are numbered and stand below."""
     table = Table([
-        Column("priced as"), Column("on", keep=8), Column("per"), Column("published", right=True),
-        Column("modelled", right=True), Column("deviation", right=True), Column("inside"),
-        Column("tier", keep=2), Column("cited"), Column("caveat", keep=3, wrap=True),
+        Column("figure"), Column("on", keep=4), Column("per"), Column("published", right=True),
+        Column("modelled", right=True), Column("deviation", right=True), Column("inside"), Column("tier", keep=2),
+        Column("cited"), Column("priced as", keep=3), Column("caveat", wrap=True),
     ])  # fmt: skip
     table.title = TITLE
-    short, shared = short_names([anchor.case_id for anchor in anchors])
     cited = list(dict.fromkeys(anchor.reference.citation for anchor in anchors))
     for anchor in anchors:
         reference = anchor.reference
         number = f"[{cited.index(reference.citation) + 1}]"
         table.rows.append([
-            short[anchor.case_id], anchor.device, reference.unit,
-            f"^{figure(reference.metric, reference.value)} {WORDS[reference.metric]}",
+            reference.id, anchor.device, reference.unit,
+            _worded(reference.metric, reference.value),
             MISSING if anchor.modelled is None else f"~{figure(reference.metric, anchor.modelled)}",
             MISSING if anchor.deviation is None else deviation(anchor.deviation),
             {True: "yes", False: "no", None: MISSING}[anchor.inside], anchor.tier or "",
-            f"{number} secondary" if reference.secondary else number, anchor.reason or reference.caveat,
+            f"{number} secondary" if reference.secondary else number, anchor.case_id,
+            anchor.reason or reference.caveat,
         ])  # fmt: skip
-    table.notes = shared + [f"[{number}] {citation}" for number, citation in enumerate(cited, 1)]
+    table.notes = [f"[{number}] {citation}" for number, citation in enumerate(cited, 1)]
     table.notes += [
-        "^ published by others, not measured here. deviation: modelled over published, less 1; of times, more is slower.",
+        "^ published by others, not measured here. deviation: modelled over published, less 1 (of times, + is slower).",
         "inside: the published figure lies in the model's interval, P10 to P90.",
         "secondary: read in, or worked out by, somebody other than who measured it.",
     ]
@@ -52,11 +51,9 @@ def published_lines(references: list[Reference], width: int) -> list[str]:
     lines: list[str] = []
     for reference in references:
         second = "  (secondary)" if reference.secondary else ""
-        lines.append(
-            f"  ^{figure(reference.metric, reference.value)} {_word(reference.metric)} per {reference.unit}, "
-            f"{reference.device_name}, {reference.model_name}"
-        )
-        also = ", ".join(f"^{figure(metric, value)} {_word(metric)}" for metric, value in reference.also.items())
+        value = _worded(reference.metric, reference.value)
+        lines.append(f"  {value} per {reference.unit}, {reference.device_name}, {reference.model_name}")
+        also = ", ".join(_worded(metric, value) for metric, value in reference.also.items())
         for name, text in (
             ("also", also),
             ("at", str(reference.configuration)),
@@ -67,8 +64,8 @@ def published_lines(references: list[Reference], width: int) -> list[str]:
     return lines
 
 
-def _word(metric: str) -> str:
-    return WORDS.get(metric, "")
+def _worded(metric: str, value: float) -> str:
+    return f"^{figure(metric, value)} {WORDS.get(metric, '')}".rstrip()
 
 
 def _sentence(text: str) -> str:
