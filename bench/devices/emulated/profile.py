@@ -6,6 +6,8 @@ correction in the logarithms of its dimensions, and what the fit missed on shape
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy as np
 from bench import project
 from bench.devices.emulated.forms import FORMS, SHEET_DTYPE, Dims, Parts, Peaks, element_bytes
 from bench.devices.sheet import Sheet, known_sheets, load_sheet
+from bench.errors import Unsupported
 from bench.operators.kernel import Dim
 
 Tier = Literal["calibrated", "transferred", "sheet"]
@@ -96,11 +99,22 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
             raise ValueError(
                 f"rule '{self.kind}' needs the numbers {sorted(form.numbers)}, found {sorted(self.numbers)}"
             )
-        if any(not value > 0 for value in self.numbers.values()):
+        if any(not 0 < value < math.inf for value in self.numbers.values()):
             raise ValueError(f"rule '{self.kind}': every number must be above 0, found {self.numbers}")
-        if not 0 < self.evidence.low <= self.evidence.high:
+        if not 0 < self.evidence.low <= self.evidence.high < math.inf:
             raise ValueError(
                 f"rule '{self.kind}': low {self.evidence.low} and high {self.evidence.high} are not in order"
+            )
+        if self.correction is not None:
+            self._check_correction(self.correction)
+
+    def _check_correction(self, correction: Correction) -> None:
+        count = len(FORMS[self.kind].features(defaultdict(lambda: 1.0)))
+        needed = len(terms([1.0] * count)) if count else 0
+        lengths = {len(values) for values in (correction.low, correction.high, correction.mean, correction.scale)}
+        if lengths != {count} or len(correction.weights) != needed:
+            raise ValueError(
+                f"rule '{self.kind}': a correction needs {count} of low, high, mean, scale each, and {needed} weights"
             )
 
     def price(self, dims: Dims, peaks: Peaks, dtype: str, *, corrected: bool = True) -> Parts:
@@ -148,6 +162,13 @@ class Engine(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     pointwise_factor: float
     prefill_share: float
     evidence: Evidence
+
+    def __post_init__(self) -> None:
+        for name in ("step_overhead_us", "launch_share", "pointwise_factor", "prefill_share"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
+        if not 0 < self.evidence.low <= self.evidence.high < math.inf:
+            raise ValueError(f"low {self.evidence.low} and high {self.evidence.high} are not in order")
 
 
 def engine() -> Engine | None:
@@ -200,7 +221,7 @@ def profiles() -> dict[str, Profile]:
 
 
 @lru_cache(maxsize=8)
-def _profiles(here: Path) -> dict[str, Profile]:
+def _profiles(here: Path) -> dict[str, Profile]:  # noqa: ARG001 (another folder may have its own)
     found: dict[str, Profile] = {}
     for folder in project.folders("devices"):
         newest = {path.parent.name: path for path in sorted((folder / "calibrations").glob("*/*.toml"))}
@@ -231,6 +252,7 @@ def choose(device: str, sheet: Sheet, kind: str, dtype: str, library: str = "") 
     3. transferred: the average over devices, some of them of the same vendor.
     4. transferred: the average, for a device of the same class (stacked memory), with a wider interval.
     5. sheet: the average for a device of another class, with a still wider interval.
+    Raises: Unsupported where nobody, not even an assumption, has such a kernel.
     """
     return _choose(Path.cwd(), device, sheet.name, kind, dtype, library)
 
@@ -252,7 +274,11 @@ def _choose(here: Path, device: str, name: str, kind: str, dtype: str, library: 
             reason = f"{device}: numbers of {donor} ({profile.software}), the same architecture {sheet.arch}"
             return Chosen(rules, "transferred", reason, corrected=alike, wider=WIDER_SAME_CHIP)
     generic = known[GENERIC]
-    rules = generic.rules_for(kind, dtype) or generic.rules_for("pointwise", "")
+    rules = generic.rules_for(kind, dtype)
+    if not rules:
+        raise Unsupported(
+            f"cannot be modelled: no calibration has {kind} {dtype}; fit one: bench calibrate --from FILE"
+        )
     donors = rules[0].devices
     named = f"average of {', '.join(donors)}" if donors else "usual numbers, assumed"
     tier: Tier = "transferred"
