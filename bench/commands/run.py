@@ -21,6 +21,7 @@ from bench.project import runs_folder
 @click.option("--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]",
               help="Continue an interrupted run: the newest, or the journal named.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show what would run, its memory and time, and run nothing.")
+@click.option("--check", is_flag=True, help="Modelled cases: also run the program at reduced size here, and check it.")
 @click.option("--limit", type=click.FloatRange(1, 86400), metavar="SECONDS", help="End a case after this long.")
 @click.option("--memory", type=click.FloatRange(0.01), metavar="GB", help="Memory one case may use.")
 @options.output_format
@@ -28,7 +29,7 @@ from bench.project import runs_folder
 @options.no_color
 def command(
     names: tuple[str, ...], devices: tuple[str, ...], out: str | None, resume: str | None, dry_run: bool,
-    limit: float | None, memory: float | None, form: str, quiet: bool, no_color: bool, **sweep: Any,
+    check: bool, limit: float | None, memory: float | None, form: str, quiet: bool, no_color: bool, **sweep: Any,
 ) -> int:  # fmt: skip
     """Measure WORKLOADs on this machine, or model them on DEVICEs that are not here.
 
@@ -47,7 +48,7 @@ def command(
         raise click.UsageError("--resume goes on as the run was planned: leave out workloads, devices and sweep flags")
     asked = session.Request(
         names=names or ("smoke",), devices=devices or ("cpu",), overrides=options.overrides(sweep),
-        time_s=sweep["time_s"], memory_gb=memory,
+        time_s=sweep["time_s"], memory_gb=memory, check=check,
     )  # fmt: skip
     if dry_run:
         session.show_plan(asked, form, no_color)

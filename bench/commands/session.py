@@ -43,6 +43,7 @@ class Request:
     overrides: dict[str, Any]
     time_s: float | None = None
     memory_gb: float | None = None
+    check: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def plan(asked: Request) -> list[Planned]:
             raise DefinitionError(f"unknown device '{device}'{hint} (see: bench devices)")
         if device not in here:
             load_sheet(device)  # a bad sheet is an error before anything runs
-        planned += [Planned(device, case, device in here) for case in cases]
+        planned += [Planned(device, case, device in here, asked.check) for case in cases]
     return planned
 
 

@@ -15,15 +15,20 @@ from bench.workloads.schema import Case
 from bench.workloads.sweep import select_cases
 
 
-def anchors(devices: Collection[str], models: Collection[str] | None = None) -> list[Anchor]:
-    """Return the anchors of these devices, and of these models where any are named, in the files' order.
+def anchors(
+    devices: Collection[str], models: Collection[str] | None = None, phases: Collection[str] | None = None
+) -> list[Anchor]:
+    """Return the anchors of these devices, and of these models and phases where any are named, in the files' order.
 
     Raises: DefinitionError where a figure names a device or model that is not here, or no single case.
     """
     found: list[Anchor] = []
-    for reference in load_references():
-        _check(reference)
-        if reference.reproduce is None or (models is not None and not set(models) & set(reference.models)):
+    references = load_references()
+    _check(references)
+    for reference in references:
+        other_model = models is not None and not set(models) & set(reference.models)
+        other_phase = phases is not None and reference.phase not in phases
+        if reference.reproduce is None or other_model or other_phase or not set(devices) & set(reference.devices):
             continue
         case = case_of_reference(reference)
         found += [_anchor(reference, case, device) for device in reference.devices if device in devices]
@@ -50,17 +55,19 @@ def case_of_reference(reference: Reference) -> Case:
     return cases[0]
 
 
-def _check(reference: Reference) -> None:
-    models = project.definitions("workloads", "models/*.toml")
-    for noun, named, known, command in (
-        ("device", reference.devices, known_sheets(), "bench devices"),
-        ("model", reference.models, models, "bench workloads --models"),
-    ):
-        for name in named:
-            if name not in known:
-                raise DefinitionError(
-                    f"published figure '{reference.id}': unknown {noun} '{name}'{nearest(name, known)} (see: {command})"
-                )
+def _check(references: list[Reference]) -> None:
+    sheets, models = known_sheets(), project.definitions("workloads", "models/*.toml")
+    for reference in references:
+        for noun, named, known, command in (
+            ("device", reference.devices, sheets, "bench devices"),
+            ("model", reference.models, models, "bench workloads --models"),
+        ):
+            for name in named:
+                if name not in known:
+                    raise DefinitionError(
+                        f"published figure '{reference.id}': unknown {noun} '{name}'{nearest(name, known)}"
+                        f" (see: {command})"
+                    )
 
 
 def _anchor(reference: Reference, case: Case, device: str) -> Anchor:

@@ -22,6 +22,7 @@ from bench.measure.rows import modelled_rows, new_row
 from bench.results.record import Row
 from bench.results.store import Journal
 from bench.units import data_size
+from bench.workloads.decoder import Deployment
 from bench.workloads.schema import Case
 
 # A case may take this long before it is ended: start, weights, check and slow steps included.
@@ -35,11 +36,15 @@ MALLOC = "glibc.malloc.trim_threshold=2147483647:glibc.malloc.mmap_max=0"
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """One case on one device, and whether that device is here (measured) or a sheet (modelled)."""
+    """One case on one device, and whether that device is here (measured) or a sheet (modelled).
+
+    check: a modelled case's program is also run at reduced size on this CPU.
+    """
 
     device: str
     case: Case
     present: bool
+    check: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -75,6 +80,7 @@ def run_cases(planned: list[Planned], journal: Journal, listen: Listen, limits: 
     Raises: KeyboardInterrupt after Ctrl-C, with everything finished on disk; ResultError when it cannot be written.
     """
     done = {(row.device, row.case_id) for row in journal.run.rows}
+    checked: dict[bytes, tuple[bool, str]] = {}
     for index, each in enumerate(planned):
         if each.key in done:
             continue
@@ -83,6 +89,8 @@ def run_cases(planned: list[Planned], journal: Journal, listen: Listen, limits: 
             rows: tuple[Row, ...] = (_measured(each, index, len(planned), listen, limits),)
         else:
             rows = tuple(_modelled(each))
+            if each.check:
+                _check_program(each.case, rows, checked)
         for row in rows:
             journal.add(row)
         listen(Event("rows", each, index, len(planned), rows=rows))
@@ -142,6 +150,20 @@ def _work(connection: Any, content: bytes, device: str) -> None:
     from bench.measure.worker import work
 
     work(connection, content, device)
+
+
+def _check_program(case: Case, rows: tuple[Row, ...], checked: dict[bytes, tuple[bool, str]]) -> None:
+    """Fill the rows' correctness from the program at reduced size; sizes and spreading do not change a program."""
+    alike = msgspec.structs.replace(case, batch=None, input_len=None, context=None, deployment=Deployment())
+    program = msgspec.json.encode(alike)
+    if program not in checked:
+        content = in_worker(
+            "bench.measure.functional", "check_json", msgspec.json.encode(case).decode(), lambda _: None
+        )
+        correct, detail = msgspec.json.decode(content)
+        checked[program] = bool(correct), str(detail)
+    for row in rows:
+        row.correct, row.correct_detail = checked[program]
 
 
 def in_worker(module: str, function: str, argument: str, report: Callable[[str], object]) -> bytes:
