@@ -159,7 +159,7 @@ def workers(parent: psutil.Process) -> list[psutil.Process]:
     return [process for server in parent.children() for process in server.children()]
 
 
-def wait_for(condition: Any, seconds: float = 30.0) -> None:
+def wait_for(condition: Any, seconds: float = 60.0) -> None:
     """Wait until another process has done something; nothing here measures."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -171,7 +171,7 @@ def wait_for(condition: Any, seconds: float = 30.0) -> None:
 def done(folder: Path) -> subprocess.CompletedProcess[str]:
     """Return a run of the one case on every device, the good one last."""
     order = [*WAYS[1:], "fine"]
-    words = ["run", "tiny", *devices(*order), "--limit", "6", "--memory", "1", "--out", "runs", "--format", "json"]
+    words = ["run", "tiny", *devices(*order), "--limit", "10", "--memory", "1", "--out", "runs", "--format", "json"]
     return subprocess.run(**command(folder, *words), timeout=240, check=False)
 
 
@@ -193,7 +193,7 @@ def test_every_way_to_break_is_a_row_and_the_run_goes_on(rows):
     ("way", "status", "reason"),
     [
         ("segfault", "error", "the worker was ended by SIGSEGV"),
-        ("hang", "timeout", "no result after 6 s; raise it with --limit"),
+        ("hang", "timeout", "no result after 10 s; raise it with --limit"),
         ("memory error", "oom", "the machine gave no more memory"),
         ("out of memory", "oom", "Broken out of memory. Tried to allocate 2.00 GiB"),
         ("not implemented", "unsupported", "an operator is missing here: broken::copy"),
@@ -246,7 +246,7 @@ def test_the_good_case_after_all_the_others_is_measured(rows):
 
 def test_every_row_says_how_long_its_case_took(rows):
     assert all(row["wall_s"] > 0 for row in rows.values())
-    assert rows["hang"]["wall_s"] >= 6
+    assert rows["hang"]["wall_s"] >= 10
 
 
 def test_a_run_with_broken_cases_exits_with_4(done):

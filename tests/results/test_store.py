@@ -166,6 +166,7 @@ def test_a_half_written_last_line_is_dropped_and_the_run_goes_on(journal, row):
     assert [each.case_id for each in again.run.rows] == ["a", "b"]
     again.add(row(case_id="d"))
     assert journal.path.read_bytes().startswith(whole)
+    assert b"rrr" not in journal.path.read_bytes()
     assert cases(journal.path) == ["a", "b", "d"]
     assert cases(again.finish()) == ["a", "b", "d"]
 
