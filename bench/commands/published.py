@@ -11,11 +11,11 @@ from bench.report.published import published_lines, published_table
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
 from bench.results.compare import Operand
 from bench.results.record import Row
-from bench.results.reference import Anchor, Reference, load_references, matching
+from bench.results.reference import Anchor, Reference, matching
 
 
 class Published(msgspec.Struct):
-    """Anchors of the devices and models compared, and the figures of theirs that cannot be priced."""
+    """Anchors of the devices, models and phases compared, and the figures of theirs that cannot be priced."""
 
     anchors: list[Anchor]
     not_priced: list[Reference]
@@ -23,26 +23,17 @@ class Published(msgspec.Struct):
 
 
 def published_beside(sides: list[Operand]) -> Published:
-    """Return what was published of the devices and models compared."""
+    """Return what was published of the devices, models and phases compared."""
     rows = [row for side in sides for row in side.rows if row.model is not None]
-    devices, models = {row.device for row in rows}, {row.model for row in rows if row.model}
-    not_priced = [
-        reference
-        for reference in load_references()
-        if reference.reproduce is None
-        and reference.phase != "kernel"
-        and devices & set(reference.devices)
-        and models & set(reference.models)
-    ]
-    return Published(anchors(devices, models), not_priced, _hint(rows, not_priced))
-
-
-def _hint(rows: list[Row], not_priced: list[Reference]) -> str:
-    """The command that lists figures which cannot be priced: of a case compared that has some."""
-    for row in rows:
-        if any(reference in not_priced for reference in matching(row.device, row.model, row.phase)):
-            return f"bench explain {row.workload} -d {row.device}"
-    return "bench explain CASE -d DEVICE"
+    not_priced: dict[str, Reference] = {}
+    hint = ""
+    for device, model, phase, workload in dict.fromkeys((r.device, r.model, r.phase, r.workload) for r in rows):
+        left = [reference for reference in matching(device, model, phase) if reference.reproduce is None]
+        not_priced |= {reference.id: reference for reference in left}
+        if left and not hint:
+            hint = f"bench explain {workload} -d {device}"
+    found = anchors({r.device for r in rows}, {r.model for r in rows if r.model}, {r.phase for r in rows})
+    return Published(found, list(not_priced.values()), hint)
 
 
 def show_published(published: Published, form: str, no_color: bool) -> None:

@@ -5,6 +5,8 @@ Values are in SI base units, as a metric's name says; `as_published` keeps the n
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -158,13 +160,18 @@ def load_references() -> list[Reference]:
     found: dict[str, tuple[str, Reference]] = {}
     for path in project.definitions("results", PATTERN).values():
         where = project.shown(path)
-        for reference in project.load_toml(path, References).entry:
+        for reference in _read(path, path.stat().st_mtime_ns).entry:
             if reference.id in found:
                 raise DefinitionError(
                     f"{where}: id '{reference.id}' stands in {found[reference.id][0]} too; give each figure its own"
                 )
             found[reference.id] = (where, reference)
     return [reference for _, reference in found.values()]
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, changed_ns: int) -> References:  # noqa: ARG001 (a changed file is read again)
+    return project.load_toml(path, References)
 
 
 def matching(device: str, model: str | None, phase: str, kernel: str | None = None) -> list[Reference]:
