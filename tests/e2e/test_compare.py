@@ -51,8 +51,9 @@ def test_a_package_has_twice_the_tokens_of_its_die_in_the_same_step(ascend: Any)
 
 
 def test_every_modelled_value_is_marked_and_every_reading_of_one_is_an_estimate(bench: Bench) -> None:
-    cases, targets = _tables(bench(*ASCEND, "--format", "md").out)
+    cases, targets, published = _tables(bench(*ASCEND, "--format", "md").out)
     assert len(cases) >= 8
+    assert {(row["published"][0], row["modelled"][0]) for row in published} == {("^", "~")}
     for row in cases + targets:
         assert row["ascend-910c"].startswith("~")
         assert row["h100-sxm"].startswith("~")

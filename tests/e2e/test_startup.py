@@ -54,7 +54,7 @@ def _cpu_seconds(line: str, folder: Path) -> float:
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="this system does not tell a process's own processor time")
 @pytest.mark.parametrize(("line", "most_s"), [
-    ("--help", 0.25), ("compare ascend-910c h100-sxm --workload deepseek-r1-decode", 1.0), ("devices", 1.0),
+    ("--help", 0.25), ("compare ascend-910c h100-sxm --workload deepseek-r1-decode", 1.5), ("devices", 1.0),
 ])  # fmt: skip
 def test_start_up_is_quick(tmp_path: Path, line: str, most_s: float) -> None:
     assert _cpu_seconds(line, tmp_path) < most_s

@@ -79,10 +79,11 @@ def test_a_rate_s_interval_is_turned_over(every):
     assert anchor.interval == pytest.approx((128 / row.interval[1], 128 / row.interval[0]))
 
 
-def test_only_the_devices_and_models_asked_for():
+def test_only_the_devices_models_and_phases_asked_for():
     assert {anchor.device for anchor in anchors(["h800-sxm"])} == {"h800-sxm"}
     assert len(anchors(["h800-sxm"], ["deepseek-v3"])) == 4
     assert anchors(["h800-sxm"], ["qwen3-8b"]) == []
+    assert {anchor.reference.phase for anchor in anchors(DEVICES, phases=["decode"])} == {"decode"}
     assert anchors(["cpu"]) == []
 
 
@@ -118,7 +119,7 @@ def mine(tmp_path, monkeypatch):
     folder = tmp_path / "results" / "reference"
     folder.mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    return lambda text: (folder / "mine.toml").write_text(text)
+    return (folder / "mine.toml").write_text
 
 
 def test_one_s_own_figure_is_priced_too(mine):
