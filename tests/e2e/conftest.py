@@ -90,7 +90,8 @@ class Going:
 
 
 def _environment(changes: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key not in UNSET} | changes
+    # One thread: two that wait for each other on a busy machine take many times as long.
+    return {key: value for key, value in os.environ.items() if key not in UNSET} | {"OMP_NUM_THREADS": "1"} | changes
 
 
 @pytest.fixture(scope="session")
