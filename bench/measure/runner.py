@@ -79,10 +79,12 @@ def run_cases(planned: list[Planned], journal: Journal, listen: Listen, limits: 
 
     Raises: KeyboardInterrupt after Ctrl-C, with everything finished on disk; ResultError when it cannot be written.
     """
-    done = {(row.device, row.case_id) for row in journal.run.rows}
+    done: dict[tuple[str, str], set[str]] = {}
+    for row in journal.run.rows:
+        done.setdefault((row.device, row.case_id), set()).add(row.unit)
     checked: dict[bytes, tuple[bool, str]] = {}
     for index, each in enumerate(planned):
-        if each.key in done:
+        if len(done.get(each.key, ())) == _units(each):
             continue
         listen(Event("start", each, index, len(planned)))
         if each.present:
@@ -92,8 +94,15 @@ def run_cases(planned: list[Planned], journal: Journal, listen: Listen, limits: 
             if each.check:
                 _check_program(each.case, rows, checked)
         for row in rows:
-            journal.add(row)
+            # A run cut off between a die's row and its package's has the first already.
+            if row.unit not in done.get(each.key, ()):
+                journal.add(row)
         listen(Event("rows", each, index, len(planned), rows=rows))
+
+
+def _units(each: Planned) -> int:
+    """How many rows a case gives: one, or one a die and one a package."""
+    return 1 if each.present or load_sheet(each.device).devices_per_package == 1 else 2
 
 
 def _modelled(each: Planned) -> list[Row]:

@@ -17,7 +17,7 @@ def comparison_table(comparison: Comparison) -> Table:
     labels = [operand.label for operand in comparison.operands]
     right = "other" if several else labels[1]
     table = Table([
-        Column("case"), Column("against", keep=9 if several else 1), Column("metric", keep=7),
+        Column("case"), Column("against", keep=9 if several else 1), Column("metric", keep=8),
         Column("per"), Column(labels[0], right=True), Column(right, right=True),
         Column("step", right=True, keep=3), Column("ratio", right=True), Column("interval", right=True, keep=8),
         Column("reading", wrap=True), Column("source", keep=4),

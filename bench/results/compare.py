@@ -209,7 +209,7 @@ def _settings(operand: Operand) -> dict[str, str]:
         "source": ", ".join(dict.fromkeys(source_of(row) for row in operand.rows if row.status == "ok")) or "-",
     }
     env = operand.environment
-    if env is not None:
+    if env is not None and any(row.source == "measured" for row in operand.rows):
         settings |= {
             "machine": env.fingerprint, "cpu": env.cpu, "cores": str(env.cores), "os": env.os,
             "governor": env.governor or "not shown", "accelbench": env.bench_version,
