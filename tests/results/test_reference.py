@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bench.errors import DefinitionError
-from bench.results.reference import figure, load_references, matching
+from bench.results.reference import Configuration, Reference, Reproduce, figure, load_references, matching
 
 # Every figure that was collected, by id, in SI base units.
 COLLECTED = {
@@ -170,6 +172,13 @@ def test_a_kernel_matches_by_its_kind():
 )
 def test_a_value_as_people_read_it(metric, value, text):
     assert figure(metric, value) == text
+
+
+def test_the_page_names_every_key():
+    page = (Path(__file__).parents[2] / "results" / "reference" / "README.md").read_text("utf-8")
+    for record in (Reference, Configuration, Reproduce):
+        for key in record.__struct_fields__:
+            assert f"`{key}`" in page or f"`[entry.{key}]`" in page, key
 
 
 # -- bad files ---------------------------------------------------------------------------------------------------------
