@@ -44,6 +44,7 @@ class CostOperators:
     weights: dict[str, tuple[int, float]] = field(default_factory=dict)
     cache_bytes: Dim = 0
     imbalance: float | None = None
+    executes: bool = False
     _count: int = 1
 
     @property

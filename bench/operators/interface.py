@@ -86,6 +86,8 @@ class Operators(Protocol[Tensor]):
     """What a program may ask for. Shapes are row-major; a leading T is the step's tokens."""
 
     step: Step
+    # Whether tokens really go to experts, so that every choice must be drawn; a cost needs only their numbers.
+    executes: bool
 
     def weight(self, name: str, shape: tuple[int, ...], *, quantized: bool = True) -> Tensor:
         """Return a parameter, declared where it is used; `quantized=False` keeps it in the activation dtype."""

@@ -33,6 +33,8 @@ class ReferenceOperators:
     copies: of a rotated kernel, the last copy is what the program returns, so that one is computed.
     """
 
+    executes = True
+
     def __init__(self, step: Step, dtype: str, layers: int | None = None, copies: int = 1) -> None:
         self.step = step
         self.dtype = dtype

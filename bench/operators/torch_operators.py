@@ -41,6 +41,8 @@ class Routed:
 class TorchOperators:
     """Portable implementations. dtype: of weights, activations and cache."""
 
+    executes = True
+
     def __init__(
         self, step: Step, dtype: str, device: torch.device, copies: int = 1, layers: int | None = None
     ) -> None:

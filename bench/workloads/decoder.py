@@ -245,7 +245,7 @@ def moe_block(ops: Ops, model: Model, deployment: Deployment, routing: Routing, 
     moe = model.moe
     assert moe is not None
     pooled = deployment.pooled_dp
-    plan = plan_experts(routing, ops.step.tokens * pooled, moe.experts, moe.top_k, deployment.ep)
+    plan = plan_experts(routing, ops.step.tokens * pooled, moe.experts, moe.top_k, deployment.ep, executes=ops.executes)
     width = moe.intermediate // deployment.expert_tp
     here = plan.experts_here
 

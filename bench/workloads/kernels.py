@@ -27,7 +27,7 @@ def gemm(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
 
 def grouped_gemm(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
     """The experts' first product alone: rows sorted by expert [m * top_k, k] by [experts, n, k] transposed."""
-    plan = plan_experts(routing, d["m"], d["experts"], d["top_k"])
+    plan = plan_experts(routing, d["m"], d["experts"], d["top_k"], executes=ops.executes)
     rows = ops.quantize(ops.input(f"{copy}.x", (plan.rows, d["k"])))
     weight = ops.weight(f"{copy}.w", (d["experts"], d["n"], d["k"]))
     return ops.grouped_linear(rows, weight, ops.planned(plan), name="grouped_gemm")

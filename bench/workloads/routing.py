@@ -21,8 +21,10 @@ from bench.operators.interface import ExpertPlan
 from bench.operators.kernel import Dim
 from bench.operators.loads import counted_load, expected_load, heaviest_block, inclusion_chances
 
-# Above this many (token, expert) draws a plan is priced by expectation; below it is drawn exactly.
+# Above this many (token, expert) draws a plan is an expectation. What executes needs every choice; what is only priced
+# does not, and with this many tokens chance hardly moves the loads.
 MOST_DRAWS = 64_000_000
+MOST_DRAWS_PRICED = 500_000
 
 
 class Routing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -134,13 +136,17 @@ def _check_hot(routing: Routing, experts: int, top_k: int) -> None:
         )
 
 
-def plan_experts(routing: Routing, tokens: Dim, experts: int, top_k: int, ranks: int = 1) -> ExpertPlan:
+def plan_experts(
+    routing: Routing, tokens: Dim, experts: int, top_k: int, ranks: int = 1, *, executes: bool = True
+) -> ExpertPlan:
     """Plan where pooled tokens go and what the heaviest of `ranks` expert-parallel ranks has to do.
 
     tokens: all tokens pooled over the data-parallel ranks that share the experts; one number, or one per sweep point.
+    executes: whether every token's choice is needed, or only how many there are.
     One number is drawn exactly; a sweep, or a number too large to draw, uses expectations.
     """
-    if np.ndim(tokens) == 0 and float(tokens) * experts <= MOST_DRAWS:
+    most = MOST_DRAWS if executes else MOST_DRAWS_PRICED
+    if np.ndim(tokens) == 0 and float(tokens) * experts <= most:
         return _drawn_plan(routing, int(tokens), experts, top_k, ranks)
     return _expected_plan(routing, tokens, experts, top_k, ranks)
 
@@ -164,9 +170,23 @@ def _drawn_plan(routing: Routing, tokens: int, experts: int, top_k: int, ranks: 
 
 
 def _expected_plan(routing: Routing, tokens: Dim, experts: int, top_k: int, ranks: int) -> ExpertPlan:
-    heaviest, block = heaviest_block(inclusion(routing, experts, top_k), ranks)
+    chances = inclusion(routing, experts, top_k)
+    heaviest, block = heaviest_block(chances, ranks)
     here = experts // ranks
-    return ExpertPlan(None, expected_load(block, tokens, ranks, top_k), heaviest * here, here, top_k, None)
+    load = expected_load(block, tokens, ranks, top_k)
+    return ExpertPlan(None, load, heaviest * here, here, top_k, _expected_imbalance(chances, tokens))
+
+
+def _expected_imbalance(chances: NDArray[np.float64], tokens: Dim) -> float | None:
+    """Largest over mean load, for one number of tokens: the popular expert's mean and what chance adds to the largest.
+
+    The largest of n alike loads stands about sqrt(2 ln n) deviations above their mean (extreme value theory).
+    """
+    if np.ndim(tokens):
+        return None
+    count = float(np.asarray(tokens))
+    spread = np.sqrt(count * chances * (1 - chances)) * np.sqrt(2 * np.log(len(chances)))
+    return float(min((count * chances + spread).max(), count) / (count * chances.mean()))
 
 
 def inclusion(routing: Routing, experts: int, top_k: int) -> NDArray[np.float64]:
