@@ -195,7 +195,8 @@ def _conclude(rows: list[Any], path: Path, interrupted: bool) -> None:
         )
         return
     emit(f"Saved {project.shown(path)}", sys.stderr)
-    emit(f"Next:  bench compare {project.shown(path)} h100-sxm   or   bench explain mfu", sys.stderr)
+    beside = "ascend-910c" if any(row.device == "h100-sxm" for row in rows) else "h100-sxm"
+    emit(f"Next:  bench compare {project.shown(path)} {beside}   or   bench explain mfu", sys.stderr)
 
 
 def print_rows(journal: Journal, form: str, no_color: bool) -> None:

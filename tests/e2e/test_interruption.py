@@ -167,3 +167,15 @@ def test_resume_without_anything_to_go_on_with_says_so(bench: Callable[..., Any]
     done = bench("run", "--resume")
     assert (done.code, done.out) == (2, "")
     assert done.err == "error: results/runs: no interrupted run to resume; start one with: bench run\n"
+
+
+def test_a_run_that_is_still_going_on_is_not_resumed_by_another(
+    start: Callable[..., Any], until: Callable[..., None], bench: Callable[..., Any], tiny: str
+) -> None:
+    going = start("run", tiny)
+    until(lambda: going.rows() >= 1, "a row in the journal")
+    done = bench("run", "--resume")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "another bench is writing this run" in done.err
+    assert going.wait().code == 0
+    assert [row["case_id"] for row in _complete(going.runs)["rows"]] == IDS

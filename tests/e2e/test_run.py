@@ -247,3 +247,8 @@ def test_a_narrow_terminal_that_knows_only_ascii_does_not_matter(bench: Bench, w
     assert done.out.isascii()
     assert done.out.strip()
     assert "Traceback" not in done.err
+
+
+def test_the_next_step_names_a_device_that_the_run_does_not_have_yet(bench: Bench) -> None:
+    assert bench("run", "rms-norm", "-d", "h100-sxm").err.splitlines()[-1].split()[4] == "ascend-910c"
+    assert bench("run", "rms-norm", "-d", "h20").err.splitlines()[-1].split()[4] == "h100-sxm"
