@@ -12,6 +12,7 @@ from bench.workloads.routing import Routing
 
 DIMS = {
     "gemm": {"m": 32, "n": 4096, "k": 1024},
+    "batched_gemm": {"m": 64, "heads": 16, "n": 256, "k": 64},
     "grouped_gemm": {"m": 64, "n": 1024, "k": 512, "experts": 16, "top_k": 4},
     "attention_prefill": {"batch": 2, "context": 512, "heads": 32, "kv_heads": 8, "head_dim": 128},
     "attention_decode": {"batch": 2, "context": 512, "heads": 32, "kv_heads": 8, "head_dim": 128},

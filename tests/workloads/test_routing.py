@@ -184,7 +184,8 @@ def test_ranks_share_the_rows_among_them():
 def test_a_plan_too_large_to_draw_is_an_expectation():
     plan = plan_experts(UNIFORM, 1_000_000, 256, 8)
     assert plan.ids is None
-    assert plan.imbalance is None
+    # Mean load 31,250, deviation 174; the largest of 256 stands about 1 + 3.3 x 0.0056.
+    assert plan.imbalance == pytest.approx(1.018, abs=0.003)
     assert plan.rows == pytest.approx(8_000_000)
     assert plan.touched == pytest.approx(256)
 
@@ -383,3 +384,17 @@ def test_what_is_drawn_and_what_is_expected_meet_at_the_limit(monkeypatch):
     monkeypatch.setattr(module, "MOST_DRAWS", 16 * 64)
     assert plan_experts(UNIFORM, 16, 64, 8).ids is not None
     assert plan_experts(UNIFORM, 17, 64, 8).ids is None
+
+
+def test_a_priced_plan_of_many_tokens_is_an_expectation_and_an_executed_one_is_drawn():
+    # 8192 tokens x 64 experts = 524,288 draws, more than the 500,000 that pricing spends.
+    priced = plan_experts(Routing(), 8192, 64, 4, executes=False)
+    executed = plan_experts(Routing(), 8192, 64, 4, executes=True)
+    assert priced.ids is None
+    assert executed.ids.shape == (8192, 4)
+
+
+def test_an_expected_imbalance_is_near_the_drawn_one():
+    # Mean load 8192 x 4 / 64 = 512, deviation sqrt(512 x 60/64) = 21.9; the largest of 64 stands near 1 + 2.9 x 0.043.
+    priced = plan_experts(Routing(), 8192, 64, 4, executes=False)
+    assert priced.imbalance == pytest.approx(1.12, abs=0.03)
