@@ -22,6 +22,10 @@ class BenchError(Exception):
 
     exit_code = 2
 
+    def __init__(self, message: str) -> None:
+        # What is quoted may hold line breaks; a message is one line.
+        super().__init__(" ".join(message.split()))
+
 
 class DefinitionError(BenchError):
     """A definition or a command-line value is wrong."""
@@ -51,7 +55,7 @@ class NotComparable(BenchError):
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> str:
     """Return "; did you mean 'a' or 'b'?" for a misspelt name, or "" when nothing is near."""
-    candidates = list(known)
+    candidates = list(dict.fromkeys(known))
     close = difflib.get_close_matches(name, candidates, n=limit, cutoff=0.5)
     close += [c for c in candidates if name and name in c and c not in close][: limit - len(close)]
     if not close:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -80,48 +80,61 @@ def parse_toml(content: bytes, record: type[Record], where: str) -> Record:
 
 def _explained(error: msgspec.ValidationError, record: type) -> str:
     text = str(error)
-    if "unknown field" not in text:
-        return text.replace("Object ", "").replace("`$", "`").replace("`.", "`")
-    key = text.split("`")[1]
-    inside = text.split(" - at ")[1].strip("`$.") if " - at " in text else ""
-    place = f" in [{inside}]" if inside else ""
-    hint = nearest(key, _field_names(record)) or "; every key is described in workloads/README.md and devices/README.md"
-    return f"unknown key '{key}'{place}{hint}"
+    if text.startswith("Object contains unknown field"):
+        key = text.split("`")[1]
+        inside = text.split(" - at ")[1].strip("`$.") if " - at " in text else ""
+        place = f" in [{inside}]" if inside else ""
+        hint = (
+            nearest(key, _field_names(record)) or "; every key is described in workloads/README.md, devices/README.md"
+        )
+        return f"unknown key '{key}'{place}{hint}"
+    if text.startswith("Invalid enum value '"):
+        value, place = text.split("'")[1], text.split("`")[1].strip("$.") if "`" in text else ""
+        key = place.rpartition(".")[2].rstrip("[].")
+        known = _known_values(record).get(key, [])
+        return f"`{place}` is '{value}'{nearest(value, known)}" + (f"; known: {', '.join(known)}" if known else "")
+    return text.replace("Object ", "").replace("`$", "`").replace("`.", "`")
 
 
-def _field_names(record: object, seen: frozenset[object] = frozenset()) -> list[str]:
-    """Return the key names of a record and of the records inside it."""
-    names: list[str] = []
-    info = msgspec.inspect.type_info(record)
-    queue: list[object] = [info]
-    visited: set[int] = set()
+def _fields(record: object) -> Iterator[msgspec.inspect.Field]:
+    """Yield the fields of a record and of the records inside it, each record once."""
+    queue: list[object] = [msgspec.inspect.type_info(record)]
+    seen: set[object] = set()
     while queue:
         node = queue.pop()
-        if id(node) in visited:
-            continue
-        visited.add(id(node))
-        if isinstance(node, msgspec.inspect.StructType):
-            if node.cls in seen:
-                continue
-            seen = seen | {node.cls}
-            for field in node.fields:
-                names.append(field.encode_name)
-                queue.append(field.type)
+        if isinstance(node, msgspec.inspect.StructType) and node.cls not in seen:
+            seen.add(node.cls)
+            yield from node.fields
+            queue.extend(field.type for field in node.fields)
         elif isinstance(node, msgspec.inspect.UnionType):
             queue.extend(node.types)
         elif isinstance(node, msgspec.inspect.ListType):
             queue.append(node.item_type)
         elif isinstance(node, msgspec.inspect.DictType):
             queue.append(node.value_type)
-    return names
+
+
+def _field_names(record: object) -> list[str]:
+    return [field.encode_name for field in _fields(record)]
+
+
+def _known_values(record: object) -> dict[str, list[str]]:
+    """Return key -> the words it may be, for keys that take one of a few."""
+    known: dict[str, list[str]] = {}
+    for field in _fields(record):
+        if isinstance(field.type, msgspec.inspect.LiteralType):
+            known.setdefault(field.encode_name, []).extend(str(value) for value in field.type.values)
+    return known
 
 
 def shown(path: Path) -> str:
-    """Return a path as a person would type it: relative to where they stand when it is below."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd().resolve()))
-    except ValueError:
-        return str(path)
+    """Return a path as a person would type it: relative to where they stand, or to what ships with the package."""
+    for base in (Path.cwd(), shelf()):
+        try:
+            return str(path.resolve().relative_to(base.resolve()))
+        except ValueError:
+            continue
+    return str(path)
 
 
 def runs_folder(out: str | None = None) -> Path:

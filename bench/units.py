@@ -15,6 +15,9 @@ GIGA = 1e9
 TERA = 1e12
 
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+# Longer numbers are no count of anything here.
+MOST_DIGITS = 15
+MOST_VALUES = 10_000
 _COUNT = re.compile(r"^(\d+)([kKmM]?)$")
 _COUNT_FACTOR = {"": 1, "k": 1024, "m": 1024 * 1024}
 
@@ -88,7 +91,7 @@ def parse_count(text: str, where: str) -> int:
     Raises: DefinitionError naming `where` and the text.
     """
     match = _COUNT.match(text.strip())
-    if match is None or int(match[1]) == 0:
+    if match is None or len(match[1]) > MOST_DIGITS or int(match[1]) == 0:
         raise DefinitionError(f"{where}: {text!r} is not a positive whole number such as 8, 512 or 4k")
     return int(match[1]) * _COUNT_FACTOR[match[2].lower()]
 
@@ -120,7 +123,9 @@ def _stepped(pieces: list[str], part: str, where: str) -> list[int]:
         raise DefinitionError(f"{where}: range {part!r} ends below its start")
     values: list[int] = []
     value = first
-    while value <= last and len(values) < 10_000:
+    while value <= last:
         values.append(value)
+        if len(values) > MOST_VALUES:
+            raise DefinitionError(f"{where}: range {part!r} has more than {MOST_VALUES} values; take a larger step")
         value = value * step if kind == "x" else value + step
     return values

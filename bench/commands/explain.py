@@ -75,7 +75,9 @@ def _modelled(what: str, device: str) -> list[Row]:
     if not cases:
         ids = [case.case_id for case in select_cases([workload])]
         raise DefinitionError(f"no case '{what}'{nearest(what, ids, 2)} (see: bench workloads {workload})")
-    return modelled_rows(cases[0], device)
+    # The first that can be priced says more than the first.
+    priced = [modelled_rows(case, device) for case in cases]
+    return next((rows for rows in priced if rows[0].status == "ok"), priced[0])
 
 
 def _from_run(what: str, run_file: str | None) -> list[Row]:

@@ -28,7 +28,10 @@ USABLE_MEMORY = 0.9
 
 def new_row(case: Case, *, device: str, device_name: str, unit: Any, source: Source) -> Row:
     """Return a row that says which case on which device, and nothing else yet."""
+    own_most = None if case.model is None else load_model(case.model).max_context
+    beyond = own_most is not None and (case.context or 0) > own_most
     return Row(
+        notes=[f"context {case.context} is beyond the model's own maximum of {own_most}"] if beyond else [],
         case_id=case.case_id,
         workload=case.workload,
         phase=case.phase,
@@ -159,7 +162,7 @@ def _fill_modelled(row: Row, case: Case, sheet: Sheet, priced: Priced) -> None:
     low, high = priced.interval
     row.interval = (float(low), float(high))
     row.interval_kind = "P10 to P90 of what the calibration missed"
-    row.tier, row.notes = priced.tier, priced.notes
+    row.tier, row.notes = priced.tier, row.notes + priced.notes
     row.tier_shares = {tier: share for tier, share in priced.shares.items() if share > 0}
     row.bound = priced.bound
     row.kernels = _merged([_cost(k.kernel, k, priced.rounds) for k in priced.kernels])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.report.layout import Column, Table
-from bench.report.rows import short_names
+from bench.report.rows import by_reason, short_names
 from bench.results.compare import Compared, Comparison
 from bench.units import MISSING, seconds, three_digits
 
@@ -60,7 +60,7 @@ def target_table(comparison: Comparison) -> Table:
     ]
     if comparison.apart:
         table.notes += ["", f"no batch in time, or not to be modelled ({len(comparison.apart)}):"]
-        table.notes += [f"    {text}" for text in comparison.apart]
+        table.notes += _reasons(comparison)
     return table
 
 
@@ -88,8 +88,14 @@ def tail_lines(comparison: Comparison) -> list[str]:
     notes = dict.fromkeys(note for operand in comparison.operands for row in operand.rows for note in row.notes)
     lines += list(notes)
     if comparison.apart:
-        lines += ["", f"not put side by side ({len(comparison.apart)}):", *(f"    {text}" for text in comparison.apart)]
+        lines += ["", f"not put side by side ({len(comparison.apart)}):", *_reasons(comparison)]
     return lines
+
+
+def _reasons(comparison: Comparison) -> list[str]:
+    """Why cases were left out, each reason once."""
+    split = (text.partition("]: ") for text in comparison.apart)
+    return [f"    {line}" for line in by_reason((f"{case}]", reason) for case, _, reason in split)]
 
 
 def _units(line: Compared) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Iterable
 
 import msgspec
 
@@ -14,6 +15,8 @@ from bench.results.record import Row, Run
 from bench.units import MISSING, data_size, percent, scaled, seconds, three_digits
 
 DTYPES = frozenset({"fp32", "fp16", "bf16", "fp8", "int8", "fp4"})
+
+MOST_LISTED = 6
 
 # Spreadsheets run a cell that starts so as a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -131,13 +134,29 @@ def notes(rows: list[Row]) -> list[str]:
         found.append("unstable: the interval is wider than 3 % to a side; see: bench doctor")
     scopes = dict.fromkeys(row.scope for row in rows if row.scope)
     found += [f"covers: {scope}" for scope in scopes]
-    found += dict.fromkeys(
-        f"{row.status}: {row.case_id} on {row.device}: {row.reason}" for row in rows if row.status != "ok"
+    found += by_reason(
+        (f"{row.case_id} on {row.device}", f"{row.status}: {row.reason}") for row in rows if row.status != "ok"
     )
     for row in rows:
         if row.source == "modelled":
             found += [note for note in row.notes if note not in found]
     return found
+
+
+def by_reason(told: Iterable[tuple[str, str]]) -> list[str]:
+    """Return each reason once: beside its case, or above its cases where there are several."""
+    cases: dict[str, dict[str, None]] = {}
+    for case, reason in told:
+        cases.setdefault(reason, {})[case] = None
+    lines: list[str] = []
+    for reason, each in cases.items():
+        if len(each) == 1:
+            lines.append(f"{next(iter(each))}: {reason}")
+            continue
+        lines += [reason, *(f"    {case}" for case in list(each)[:MOST_LISTED])]
+        if len(each) > MOST_LISTED:
+            lines.append(f"    and {len(each) - MOST_LISTED} more (all in --format json)")
+    return lines
 
 
 def summary_line(rows: list[Row]) -> str:

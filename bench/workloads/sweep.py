@@ -196,7 +196,10 @@ def _kernel_points(workload: Workload, suite: Suite, where: str) -> list[dict[st
 
 
 def _decoder_case(name: str, workload: Workload, at: dict[str, Any], time_s: float, where: str) -> Case:
-    model = load_model(at["model"])
+    try:
+        model = load_model(at["model"])
+    except DefinitionError as error:
+        raise DefinitionError(f"{where}: {error}") from None
     check_deployment(model, at["deployment"], where)
     routing: Routing | None = at["routing"] if model.moe is not None else None
     if workload.phase == "prefill":

@@ -285,7 +285,7 @@ def test_short_names_are_as_different_as_the_whole_ones(case_ids):
 
 def test_a_case_that_failed_is_explained_below(row):
     found = notes([row(status="timeout", reason="no result after 60 s")])
-    assert "timeout: tiny-decode[b=1,ctx=1k,bf16] on cpu: no result after 60 s" in found
+    assert "tiny-decode[b=1,ctx=1k,bf16] on cpu: timeout: no result after 60 s" in found
 
 
 def test_each_thing_is_said_once(row):

@@ -229,7 +229,7 @@ def test_one_s_own_file_replaces_the_shipped_one_of_its_name(mine):
         ("value = 10.0", "value = -1.0", "Expected `float` > 0.0 - at `entry[0].value`"),
         ("value = 10.0", 'value = "10"', "Expected `float`, got `str` - at `entry[0].value`"),
         ('citation = "us/ours@abc README"', "", "missing required field `citation` - at `entry[0]`"),
-        ('unit = "GPU"', 'unit = "card"', "Invalid enum value 'card' - at `entry[0].unit`"),
+        ('unit = "GPU"', 'unit = "card"', "`entry[0].unit` is 'card'; known: GPU"),
         ('caveats = ["a test"]', "", "'mine' has neither a caveat nor a [entry.reproduce] table; say why it is not priced"),
         ('phase = "decode"', 'phase = "kernel"', "a kernel belongs to phase 'kernel', and only there"),
         (

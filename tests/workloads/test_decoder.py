@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bench.errors import DefinitionError
-from bench.operators.cost import read_cost
+from bench.operators.cost import CostOperators, read_cost
 from bench.operators.interface import Step
 from bench.workloads.decoder import Deployment, check_deployment, decoder_step, gate_of, moe_layer
 from bench.workloads.model import Model, Moe, load_model
@@ -177,6 +177,33 @@ def test_latent_decode_is_absorbed_and_latent_prefill_is_expanded():
     assert not [k for k in decode.kernels if k.name == "kv_b_proj"]
     assert named(prefill, "kv_b_proj")[0].dims["n"] == 128 * (128 + 128)
     assert not [k for k in prefill.kernels if k.name == "absorb_q"]
+
+
+class Scales(CostOperators):
+    """Cost operators that note the scale of each attention."""
+
+    def attention(self, *args, scale, **keys):
+        self.scale = scale
+        return super().attention(*args, scale=scale, **keys)
+
+    def mla_attention(self, *args, scale, **keys):
+        self.scale = scale
+        return super().mla_attention(*args, scale=scale, **keys)
+
+
+@pytest.mark.parametrize(
+    ("model", "scale"),
+    [
+        ("llama-3.1-8b", 0.0883883),  # 1 / sqrt(128)
+        ("gpt-oss-120b", 0.125),  # 1 / sqrt(64)
+        ("mini-mla-moe", 0.1020621),  # 1 / sqrt(64 + 32)
+        ("deepseek-r1", 0.1352443),  # 1 / sqrt(128 + 64) x 1.874, which yarn's longer context asks for
+    ],
+)
+def test_scores_are_scaled_by_the_root_of_the_head_size(model, scale):
+    ops = Scales(DECODE, "bf16")
+    decoder_step(ops, load_model(model), Deployment(), Routing())
+    assert ops.scale == pytest.approx(scale, rel=1e-5)
 
 
 def test_a_prefix_is_expanded_again_in_latent_prefill():

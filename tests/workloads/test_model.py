@@ -154,7 +154,7 @@ ADDED = {
     "groups too small": (
         MOE.replace("top_k = 2", "top_k = 3") + "groups = 4\n", "those kept must hold top_k = 3"
     ),
-    "unknown scoring": (MOE + 'scoring = "relu"\n', "Invalid enum value 'relu' - at `moe.scoring`"),
+    "unknown scoring": (MOE + 'scoring = "relu"\n', "`moe.scoring` is 'relu'; known: sigmoid, softmax"),
     "scale that is no number": (MOE + "scale = nan\n", "scale is nan"),
     "misspelt key in a table": (MOE + "expert = 3\n", "unknown key 'expert' in [moe]; did you mean 'experts'"),
 }  # fmt: skip

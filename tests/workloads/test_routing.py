@@ -53,8 +53,10 @@ def test_a_tokens_experts_do_not_depend_on_how_many_tokens_there_are(routing):
 
 
 def test_a_tokens_experts_do_not_depend_on_the_block_they_are_drawn_in():
-    # 4,000,000 / 60,000 experts: blocks of 66 tokens.
-    assert np.array_equal(assign(UNIFORM, 70, 60_000, 2)[:66], assign(UNIFORM, 66, 60_000, 2))
+    # 4,000,000 / 60,000 experts: blocks of 66 tokens; the second block goes on where the first ended.
+    ids = assign(UNIFORM, 70, 60_000, 2)
+    assert np.array_equal(ids[:66], assign(UNIFORM, 66, 60_000, 2))
+    assert not np.array_equal(ids[66:], ids[:4])
 
 
 @pytest.mark.parametrize("routing", [UNIFORM, ZIPF, LOGNORMAL, FOUR_HOT], ids=lambda r: r.label)

@@ -208,7 +208,7 @@ REFUSED = {
     "misspelt key of a suite": (DECODE + "[suites.smoke]\nbtach = 1\n", "unknown key 'btach' in [suites"),
     "no summary": ('phase = "decode"\nmodel = "mini-dense"\n', "missing required field `summary`"),
     "no phase": ('summary = "s"\nmodel = "mini-dense"\n', "missing required field `phase`"),
-    "unknown phase": (DECODE.replace("decode", "decod"), "Invalid enum value 'decod' - at `phase`"),
+    "unknown phase": (DECODE.replace("decode", "decod"), "`phase` is 'decod'; did you mean 'decode'?"),
     "no model": ('summary = "s"\nphase = "decode"\n', "phase 'decode' needs model = an id"),
     "empty models": (DECODE.replace('"mini-dense"', "[]"), "phase 'decode' needs model = an id"),
     "wrong type": (DECODE + "batch = 1.5\n", "Expected `int | str | array`, got `float` - at `batch`"),
@@ -232,7 +232,7 @@ REFUSED = {
         DECODE + "[deployment]\ntp = 4\ndp = 3\nep = 6\n", "ep = 6 and tp = 4: one must be a multiple of the other"
     ),
     "skew below 0": (DECODE + '[routing]\nkind = "zipf"\ns = -1\n', "routing s is -1.0"),
-    "unknown routing": (DECODE + '[routing]\nkind = "zopf"\n', "Invalid enum value 'zopf' - at `routing.kind`"),
+    "unknown routing": (DECODE + '[routing]\nkind = "zopf"\n', "`routing.kind` is 'zopf'; did you mean 'zipf'?"),
     "kernel in a decode": (DECODE + 'kernel = "gemm"\n', "kernel, points and dims belong to phase 'kernel'"),
     "dims in a decode": (DECODE + "[dims]\nm = 1\n", "kernel, points and dims belong to phase 'kernel'"),
     "no kernel": (KERNEL, "kernel is None; known: gemm"),
