@@ -172,6 +172,16 @@ def test_a_correction_is_left_out_where_the_formula_says_all():
     assert fit_rule(made("gemm", TRUTHS["gemm"], 400), "", "made", "made.csv").correction is None
 
 
+def test_a_correction_of_noise_alone_is_not_kept():
+    # Thirteen terms on sixty rows of noise: they would fit what they have seen by a tenth better, and nothing else.
+    truth, count = TRUTHS["gemm"], 60
+    sample = made("gemm", truth, count, noise=0.4)
+    rule = fit_rule(sample, "", "made", "made.csv")
+    assert rule.correction is None
+    exact = FORMS["gemm"].price(truth, sample.dims, PEAKS, 2.0).seconds
+    assert rule.evidence.mape > 0.97 * float(np.abs(exact / sample.seconds - 1).mean())
+
+
 def test_a_correction_is_kept_where_it_helps_rows_that_it_had_not_seen():
     sample = made("gemm", TRUTHS["gemm"], 400)
     bent = np.exp(0.15 * np.sin(np.log(sample.dims["m"]) / 2))
