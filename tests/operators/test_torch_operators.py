@@ -81,10 +81,13 @@ DEPLOYMENTS = [Deployment(tp=2), Deployment(dp=2, ep=2), Deployment(tp=2, ep=2),
 
 @pytest.mark.parametrize("step", [WHOLE, DECODE], ids=["prefill", "decode"])
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=["tp2", "dp2 ep2", "tp2 ep2", "tp2 dp2 ep4"])
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", ["moe", "mla-moe", "gpt-oss"])
-def test_one_rank_of_a_deployment_agrees_with_the_reference(decoder, operators, name, deployment, step):
-    program, ops = decoder(name, deployment, Routing(kind="zipf", s=1.2)), operators(step, "bf16")
-    assert error(run(program, ops), program(ReferenceOperators(step, "bf16"))) < LIMIT["bf16"]
+def test_one_rank_of_a_deployment_agrees_with_the_reference(decoder, operators, name, deployment, step, dtype):
+    program, ops = decoder(name, deployment, Routing(kind="zipf", s=1.2)), operators(step, dtype)
+    # A rank alone lacks its peers' parts of every sum, so that its own rounding weighs more.
+    limit = {"fp32": 1e-4, "bf16": 0.08}[dtype]
+    assert error(run(program, ops), program(ReferenceOperators(step, dtype))) < limit
 
 
 def test_one_rank_of_a_dense_model_agrees_with_the_reference(decoder, operators):
