@@ -126,6 +126,17 @@ def plan() -> Callable[..., ExpertPlan]:
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: tiny products lose more by waiting for a second one than they win."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def small_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Draw operands from 65,521 numbers (a prime) and not from 4 million: every operand is made 60 times faster."""
     noise.pool.cache_clear()

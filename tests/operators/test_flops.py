@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count  # noqa: E
 from bench.devices import cpu_operators  # noqa: E402
 from bench.operators.torch_operators import TorchOperators  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("small_pool")
+pytestmark = pytest.mark.usefixtures("small_pool", "one_thread")
 
 Shape = tuple[int, ...]
 

@@ -20,7 +20,7 @@ from bench.devices import cpu_operators  # noqa: E402
 from bench.devices.cpu_operators import CpuOperators  # noqa: E402
 from bench.operators.torch_operators import TorchOperators  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("small_pool")
+pytestmark = pytest.mark.usefixtures("small_pool", "one_thread")
 
 LIMIT = {"fp32": 1e-4, "bf16": 0.05}
 
