@@ -39,7 +39,6 @@ EXCEPTIONS = {
     # The server that forks workers loads all they need beforehand, the command line's own modules included.
     ("measure/preload.py", "cli"),
     # Not wanted: the tree of commands can be had from click's context. To be removed here when it is removed there.
-    ("commands/completion.py", "cli"),
 }
 
 # torch at the top of a module: its import takes seconds, so only what is loaded in order to compute may do so.

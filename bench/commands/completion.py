@@ -23,10 +23,9 @@ def command(shell: str | None) -> None:
     eval "$(bench completion bash)"              in ~/.bashrc
     bench completion fish > ~/.config/fish/completions/bench.fish
     """
-    from bench.cli import cli
-
     name = shell or Path(os.environ.get("SHELL", "")).name
     found = get_completion_class(name)
     if found is None:
         raise DefinitionError(f"no completion for shell '{name}'; write bench completion bash, zsh or fish")
-    emit(found(cli, {}, "bench", "_BENCH_COMPLETE").source())
+    root = click.get_current_context().find_root().command
+    emit(found(root, {}, "bench", "_BENCH_COMPLETE").source())

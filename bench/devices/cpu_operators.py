@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.operators.interface import Step
-from bench.operators.torch_operators import Routed, TorchOperators
+from bench.operators.torch_operators import Routed, TorchOperators, check_grouped
 
 # Below this a call's own cost hides what the layout saves (10 us against 3).
 SMALLEST_PACKED = 256 * 256
@@ -80,6 +80,7 @@ class CpuOperators(TorchOperators):
         if id(weight) in self._columns:
             out = self._bag(x, weight, routing)
         else:
+            check_grouped(weight)
             touched = sum(1 for count in routing.counts if count)
             few = len(x) <= MOST_BAG_ROWS * max(touched, 1) and weight[0].numel() >= SMALLEST_PACKED
             key = (len(x), touched, tuple(weight.shape))

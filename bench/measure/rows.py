@@ -124,8 +124,8 @@ def price_step(case: Case, step: Step, device: str, sheet: Sheet, inside: Engine
     Raises: Unsupported where the sheet lacks a figure.
     """
     deployment, rounds = case.deployment, 1
-    if deployment.overlap == "two-micro-batches" and np.all(np.asarray(step.batch) > 1):
-        # Each half computes while the other's rows travel; a batch of one cannot be halved.
+    if deployment.overlap == "two-micro-batches" and np.any(np.asarray(step.batch) > 1):
+        # Each half computes while the other's rows travel; a batch of one alone cannot be halved.
         step, rounds = replace(step, batch=np.asarray(step.batch) / 2), 2
     model = None if case.model is None else load_model(case.model)
     return price(

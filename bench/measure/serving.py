@@ -86,7 +86,7 @@ def read_serving(path: Path) -> list[Served]:
     Raises: DefinitionError naming file, line and column for a missing column or a value that is not a positive number.
     """
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise DefinitionError(f"{path}: cannot be read ({reason})") from None
@@ -95,7 +95,10 @@ def read_serving(path: Path) -> list[Served]:
     for name in NEEDED:
         if name not in names:
             raise DefinitionError(f"{path}: no column '{name}'{nearest(name, names)}; it needs {', '.join(NEEDED)}")
-    rows = [_served(f"{path}: line {number}", number, row) for number, row in enumerate(reader, 2)]
+    try:
+        rows = [_served(f"{path}: line {reader.line_num}", reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise DefinitionError(f"{path}: not valid CSV: {error}") from None
     if not rows:
         raise DefinitionError(f"{path}: holds no rows")
     return rows
@@ -112,9 +115,14 @@ def _served(where: str, line: int, row: dict[str, str | None]) -> Served:
             value = float(text(name))
         except ValueError:
             value = math.nan
-        if not math.isfinite(value) or value < 0 or (value == 0 and default is None):
+        if not 0 <= value < 1e9 or (value == 0 and default is None):
             raise DefinitionError(f"{where}: column '{name}' is {text(name)!r}; it must be a positive number")
         return value
+
+    def whole(name: str) -> int:
+        if number(name) < 1:
+            raise DefinitionError(f"{where}: column '{name}' is {text(name)!r}; it must be 1 or more")
+        return int(number(name))
 
     tpot_s = number("tpot_s")
     if tpot_s > LONGEST_S:
@@ -125,10 +133,10 @@ def _served(where: str, line: int, row: dict[str, str | None]) -> Served:
         device=text("device"),
         # Tables leave the precision empty where a model runs as it is.
         dtype=text("dtype") or "bf16",
-        input_len=int(number("input_len")),
-        output_len=int(number("output_len")),
-        concurrency=int(number("concurrency")),
-        tp=int(number("tp")),
+        input_len=whole("input_len"),
+        output_len=whole("output_len"),
+        concurrency=whole("concurrency"),
+        tp=whole("tp"),
         attention_dp=max(1, int(number("attention_dp", 1.0))),
         moe_tp=max(1, int(number("moe_tp", 1.0))),
         ep=max(1, int(number("ep", 1.0))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from bench.devices.achieved import Achieved
@@ -52,9 +53,12 @@ def profile_of(kernels: list[OwnKernel], achieved: Achieved, cache_bytes: int) -
         form = "pointwise" if kind == "rms_norm" else kind
         dtype = "" if form == "pointwise" else DTYPE
         dims = {name: np.array([kernel.dims[name] for kernel in part]) for name in part[0].dims}
+        if kind == "moe":
+            dims["padded"] = dims["rows"]
         seconds = np.array([kernel.seconds for kernel in part])
         sample = Sample(form, dtype, dict(dims), seconds, peaks, np.ones(len(part)))
         rule = fit_rule(sample, "", f"{len(part)} kernels timed here", NAME)
+        rule = msgspec.structs.replace(rule, padded=kind != "moe")
         rules.append(rule)
         for other in STANDS_FOR.get(kind, ()):
             numbers = rule.numbers

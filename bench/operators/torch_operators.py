@@ -186,6 +186,7 @@ class TorchOperators:
         self, x: Tensor, weight: Tensor, routing: Routed, bias: Tensor | None = None, *, name: str
     ) -> Tensor:
         self.used["grouped_linear"] = "torch._grouped_mm"
+        check_grouped(weight)
         out = torch._grouped_mm(x, weight.transpose(1, 2), offs=routing.ends)
         return out if bias is None else out + self._spread(bias, routing)
 
@@ -415,3 +416,9 @@ class TorchOperators:
                 raise Unsupported(f"{what} over {ranks} devices cannot be measured on one device")
             self.left_out.add(f"{what} over {ranks} ranks")
         return x
+
+
+def check_grouped(weight: Tensor) -> None:
+    """Raise Unsupported for experts whose rows torch's grouped product cannot take: they must be whole 16 bytes."""
+    if weight.shape[-1] * weight.element_size() % 16 or weight.shape[-2] * weight.element_size() % 16:
+        raise Unsupported(f"torch._grouped_mm needs rows of whole 16 bytes; experts are {tuple(weight.shape[1:])}")

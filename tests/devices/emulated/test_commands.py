@@ -157,7 +157,7 @@ def test_json_has_a_record_per_device_kind_and_dtype(bench, kernels_csv):
     for each in done.json:
         assert set(each) == KEYS
     priced = [each for each in done.json if each["tier"]]
-    assert {each["tier"] for each in priced} == {"calibrated", "transferred"}
+    assert {each["tier"] for each in priced} == {"calibrated", "sheet"}
     for each in priced:
         assert each["n"] > 0
         assert 0 <= each["inside"] <= 1

@@ -143,7 +143,8 @@ def test_the_page_states_the_seed_and_the_powers_of_the_code(page):
     rows = [line for line in tiers.splitlines() if line.startswith("| ") and "power" in line]
     powers = [float(line.rsplit("power", 1)[1].strip(" |")) for line in rows]
     assert powers == [
-        profiles_module.WIDER_SAME_CHIP, profiles_module.WIDER_OTHER_VENDOR, profiles_module.WIDER_OTHER_CLASS,
+        profiles_module.WIDER_SAME_CHIP, profiles_module.WIDER_SAME_VENDOR, profiles_module.WIDER_OTHER_VENDOR,
+        profiles_module.WIDER_OTHER_CLASS,
     ]  # fmt: skip
 
 

@@ -318,7 +318,6 @@ def test_a_sweep_in_two_micro_batches_is_its_rows():
         assert row.step_s == pytest.approx(float(sweep.step_s[i]), rel=0.05)
 
 
-@pytest.mark.xfail(strict=True, reason="price_step gives up overlap for a whole sweep where one batch cannot be halved")
 def test_a_batch_of_one_in_a_sweep_leaves_the_others_as_they_are():
     one = case("deepseek-v3", dtype="fp8", deployment=TWO, routing=Routing())
     alone = price_sweep(one, "h100-sxm", np.array([64]), np.array([4096]))

@@ -119,7 +119,7 @@ def test_numbers_of_the_same_architecture_reach_from_die_to_package():
 @pytest.mark.parametrize("device", ["l40s", "rtx-4090"])
 def test_a_device_of_the_same_vendor_gets_the_average(device):
     found = chosen(device)
-    assert (found.tier, found.corrected, found.wider) == ("transferred", False, 1.0)
+    assert (found.tier, found.corrected, found.wider) == ("transferred", False, 1.5)
     assert found.reason.startswith(f"{device}: average of a100-sxm-80, b200-sxm, h100-sxm")
     assert found.reason.endswith("the same vendor")
 
