@@ -245,16 +245,17 @@ def counting(fake, cache: int):
     return adapter
 
 
-def test_a_kernel_has_operands_enough_to_outgrow_the_cache_four_times(fake):
-    # A cache of 1 MiB, 65,536 fp32 numbers of 256 KiB to read: 16 copies make 4 MiB.
+def test_a_kernel_has_operands_enough_to_outgrow_the_cache_eight_times(fake):
+    # A cache of 1 MiB, 65,536 fp32 numbers of 256 KiB to read: 32 copies make 8 MiB.
     adapter = counting(fake, cache=2**20)
     measure(kernel("memory_copy", 0.05, n=65_536), adapter, quiet)
-    assert adapter.made[0].copies == 16
-    assert len([name for name in adapter.made[0]._kept if name.endswith(".x")]) == 16
+    assert adapter.made[0].copies == 32
+    assert len([name for name in adapter.made[0]._kept if name.endswith(".x")]) == 32
 
 
 def test_a_kernel_larger_than_the_cache_needs_no_copies(fake):
-    adapter = counting(fake, cache=2**16)
+    # 256 KiB to read are eight times a cache of 32 KiB.
+    adapter = counting(fake, cache=2**15)
     measure(kernel("memory_copy", 0.05, n=65_536), adapter, quiet)
     assert adapter.made[0].copies == 1
 
@@ -273,9 +274,9 @@ def test_a_model_has_no_copies(fake):
 
 
 def test_short_kernels_are_repeated_inside_a_sample_and_the_time_of_one_is_kept(fake):
-    # 16 copies take 2**-13 s = 122 us; 5 rounds of them exceed 0.5 ms: 80 calls a sample.
+    # 32 copies take 2**-12 s = 244 us; 3 rounds of them exceed 0.5 ms: 96 calls a sample.
     row = measure(kernel("memory_copy", 0.05, n=65_536), counting(fake, cache=2**20), quiet)
-    assert row.calls_per_sample == 80
+    assert row.calls_per_sample == 96
     assert row.step_s == 2.0**-17
     assert row.interval == (2.0**-17, 2.0**-17)
 
