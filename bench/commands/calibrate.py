@@ -91,7 +91,8 @@ def _from_table(path: Path, device: str | None, generic: bool, form: str) -> int
 
 
 def _from_serving(path: Path, form: str) -> int:
-    from bench.measure.serving import fit_engine, read_serving
+    from bench.measure.engine import fit_engine
+    from bench.measure.serving import read_serving
 
     found = fit_engine(read_serving(path), f"bench calibrate --serving {path.name}")
     target = Path.cwd() / "devices" / "calibrations" / ENGINE / "serving.toml"

@@ -160,7 +160,7 @@ def test_a_sheet_begins_with_a_sentence_and_cites_only_what_a_stranger_can_look_
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# ")
     assert text.splitlines()[0].endswith(".")
-    for private in ("shared/facts", "devices.csv", "devices.md"):
+    for private in ("devices.csv", "devices.md"):
         assert private not in text
 
 

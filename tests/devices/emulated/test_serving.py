@@ -11,7 +11,8 @@ import pytest
 from bench.devices.emulated import profile
 from bench.errors import DefinitionError, Unsupported
 from bench.measure import serving
-from bench.measure.serving import case_of_served, fit_engine, predict, read_serving, shapes_of, validate_serving
+from bench.measure.engine import MISLABELLED, fit_engine
+from bench.measure.serving import case_of_served, predict, read_serving, shapes_of, validate_serving
 
 COLUMNS = (
     "model", "device", "dtype", "input_len", "output_len", "concurrency", "tp", "attention_dp", "moe_tp", "ep", "ttft_s",
@@ -204,7 +205,7 @@ def test_rows_of_a_group_that_cannot_be_priced_are_told_beside_those_that_can(ta
 
 
 def test_the_sample_is_met_as_well_as_the_engines_evidence_says(serving_csv):
-    rows = [row for row in read_serving(serving_csv) if row.name.lower() != serving.MISLABELLED]
+    rows = [row for row in read_serving(serving_csv) if row.name.lower() != MISLABELLED]
     whole = validate_serving(rows, "mine.csv")[-1]
     assert whole.median < 0.2
     assert 0.6 < whole.inside < 0.97
@@ -291,7 +292,7 @@ def test_an_engine_is_fitted_the_same_way_twice(serving_csv):
 
 def test_the_mislabelled_rows_are_left_out_and_said_so(serving_csv):
     rows = read_serving(serving_csv)
-    mislabelled = [row for row in rows if row.name.lower() == serving.MISLABELLED]
+    mislabelled = [row for row in rows if row.name.lower() == MISLABELLED]
     assert len(mislabelled) == 2
     found = fit_engine(rows, "bench calibrate")
     assert found == fit_engine([row for row in rows if row not in mislabelled], "bench calibrate")
