@@ -5,6 +5,7 @@ Stored values are seconds, bytes, FLOP and tokens; nothing else in the project m
 
 from __future__ import annotations
 
+import math
 import re
 
 from bench.errors import DefinitionError
@@ -26,6 +27,8 @@ def three_digits(value: float) -> str:
     """Return `value` with three significant digits and no exponent: 0.0123, 1.23, 12.3, 1,230."""
     if value == 0:
         return "0"
+    # Rounded first: 9.999 is 10.0, not 10.00.
+    value = float(f"{value:.3g}") if abs(value) < 1000 else value
     magnitude = abs(value)
     if magnitude >= 1000:
         return f"{value:,.0f}"
@@ -54,6 +57,10 @@ def seconds(value: float | None) -> str:
     """Return a time as people read it: 12.3 us, 4.56 ms, 7.89 s, 3 min 20 s."""
     if value is None:
         return MISSING
+    if not math.isfinite(value):
+        return f"{value} s"
+    # Rounded first: 0.9999 s is 1.00 s, not 1000 ms.
+    value = float(f"{value:.3g}") if value < 100 else value
     if value >= 120:
         minutes, rest = divmod(round(value), 60)
         return f"{minutes} min {rest} s"

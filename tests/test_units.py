@@ -169,3 +169,13 @@ def test_a_count_of_thousands_of_digits_is_refused():
 def test_a_range_of_more_values_than_can_be_run_is_refused():
     with pytest.raises(DefinitionError):
         parse_counts("1:20000:+1", "--batch")
+
+
+@pytest.mark.parametrize(("value", "text"), [(9.999, "10.0"), (99.96, "100"), (0.9996, "1.00"), (999.6, "1,000")])
+def test_a_number_is_rounded_before_its_digits_are_chosen(value, text):
+    assert three_digits(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.9999, "1.00 s"), (9.996e-4, "1.00 ms"), (float("inf"), "inf s")])
+def test_a_time_is_rounded_before_its_unit_is_chosen(value, text):
+    assert seconds(value) == text
