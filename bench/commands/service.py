@@ -26,8 +26,7 @@ def at_targets(sides: list[Operand], asked: str | None) -> Comparison | None:
         return None
     solved: list[Operand] = []
     for side in sides:
-        cases = [case_of(row) for row in side.rows if row.phase == "decode" and row.unit != "package"]
-        cases += [case_of(row) for row in side.rows if row.phase == "decode" and row.devices == 1]
+        cases = [case_of(row) for row in side.rows if row.phase == "decode" and row.devices == 1]
         solved.append(Operand(side.label, rows_at_targets(cases, side.label, targets)))
     return compare(solved) if any(side.rows for side in solved) else None
 

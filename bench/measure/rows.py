@@ -58,16 +58,15 @@ def case_of(row: Row) -> Case:
     return msgspec.convert(row.definition, Case)
 
 
-def set_work(row: Row, work: Work, times: int = 1) -> None:
-    """Fill FLOPs, bytes, memory and kernels of one step; `times` devices do it beside each other."""
-    row.flops = float(work.total("flops")) * times
-    row.read_bytes = float(work.total("read_bytes")) * times
-    row.written_bytes = float(work.total("written_bytes")) * times
-    row.link_bytes = float(work.total("link_bytes")) * times
-    row.memory_bytes = float(work.memory_bytes) * times
+def set_work(row: Row, work: Work) -> None:
+    """Fill FLOPs, bytes, memory and kernels of one step on one device."""
+    row.flops = float(work.total("flops"))
+    row.read_bytes = float(work.total("read_bytes"))
+    row.written_bytes = float(work.total("written_bytes"))
+    row.link_bytes = float(work.total("link_bytes"))
+    row.memory_bytes = float(work.memory_bytes)
     row.imbalance = work.imbalance
-    if times == 1:
-        row.kernels = _merged([_cost(kernel) for kernel in work.kernels])
+    row.kernels = _merged([_cost(kernel) for kernel in work.kernels])
 
 
 def _cost(kernel: Kernel, priced: PricedKernel | None = None, rounds: int = 1) -> KernelCost:
