@@ -1,0 +1,18 @@
+"""A fake torch_musa (Moore Threads): the device `musa`."""
+
+from fake_accelerator import Vendor, install
+
+__version__ = "2.7.1"
+
+_machine, musa = install(
+    Vendor(
+        device="musa",
+        label="MUSA",
+        name="MTT S5000",
+        package="torch_musa",
+        missing_library="libmusart.so",
+        lost="MUSA error: an illegal memory access was encountered",
+        graph="MUSAGraph",
+        properties={"major": 3, "minor": 1, "multi_processor_count": 56},
+    )
+)
