@@ -7,7 +7,9 @@ import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.devices.emulated.forms import FORMS, LINKED
+from bench.devices.emulated.forms import FORMS
+from bench.devices.emulated.links import LINKED
+from bench.devices.emulated.pricing import Priced
 from bench.devices.emulated.profile import Engine, Evidence
 from bench.devices.sheet import load_sheet
 from bench.errors import DefinitionError, Unsupported
@@ -32,7 +34,8 @@ def fit_engine(rows: list[Served], command: str) -> Engine:
     """
     from scipy.optimize import least_squares
 
-    parts, measured = [], []
+    parts: list[tuple[float, ...]] = []
+    measured: list[float] = []
     for row in rows:
         if row.name.lower() == MISLABELLED:
             continue
@@ -48,8 +51,9 @@ def fit_engine(rows: list[Served], command: str) -> Engine:
 
     def modelled(logs: NDArray[np.float64]) -> NDArray[np.float64]:
         overhead, launch, pointwise, prompt = np.exp(logs)
-        fixed, launches, small, prompts = split.T
-        return np.asarray(np.log(overhead + fixed + launch * launches + pointwise * small + prompt * prompts))
+        of_step, of_prompt = split[:, :4], split[:, 4:]
+        times = np.array([overhead, 1.0, launch, pointwise])
+        return np.asarray(np.log(of_step @ times + prompt * (of_prompt @ times)))
 
     start = np.log([2e-4, 0.5, 1.0, 1.0])
     found = least_squares(lambda q: (modelled(q) - target)[half], start, loss="soft_l1", f_scale=0.15)
@@ -74,13 +78,20 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _split(row: Served) -> tuple[float, float, float, float]:
-    """TPOT's parts as kernels were timed alone: fixed, launches, pointwise, prompts admitted meanwhile; in seconds."""
+def _split(row: Served) -> tuple[float, ...]:
+    """TPOT's parts as kernels were timed alone: of a decode step, then of the prompts admitted during one.
+
+    Each as (steps, fixed, launches, pointwise), the last three in seconds: what `predict` adds up, in parts.
+    """
     case, sheet = case_of_served(row), load_sheet(row.device)
     decode = price_step(case, case.step(), row.device, sheet, PLAIN)
     prefill = price_step(case, Step("prefill", 1, row.input_len, row.input_len), row.device, sheet, PLAIN)
+    return (*_parts(decode), *(waiting(row) * part for part in _parts(prefill)))
+
+
+def _parts(priced: Priced) -> tuple[float, float, float, float]:
     fixed = launches = small = 0.0
-    for kernel in decode.kernels:
+    for kernel in priced.kernels:
         total = float(kernel.total_s)
         if kernel.kernel.kind in LINKED:
             fixed += total
@@ -89,4 +100,4 @@ def _split(row: Served) -> tuple[float, float, float, float]:
             launches, fixed = launches + launch, fixed + total - launch
         else:
             small += total
-    return fixed, launches, small, waiting(row) * float(prefill.step_s)
+    return 1.0, fixed, launches, small

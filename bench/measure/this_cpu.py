@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.devices.achieved import Achieved
 from bench.devices.emulated.fit import Sample, fit_rule
-from bench.devices.emulated.forms import Peaks
+from bench.devices.emulated.form import Peaks
 from bench.devices.emulated.profile import Profile, Rule
 from bench.devices.sheet import Figure, Memory, Sheet
 from bench.measure.own_kernels import DTYPE, OwnKernel

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from bench.devices.emulated.fit import FOLDS, Sample, evidence, fit_numbers, fit_rule
-from bench.devices.emulated.forms import FORMS, Dims, Peaks, peaks_of
+from bench.devices.emulated.form import Dims, Peaks
+from bench.devices.emulated.forms import FORMS, peaks_of
+from bench.devices.emulated.links import OTHER_FORMS
 from bench.devices.emulated.profile import GENERIC, Evidence, Profile, Rule, profiles
 from bench.devices.emulated.table import UNPRICED, Timed, dims_of, formula
 from bench.devices.sheet import known_sheets, load_sheet
@@ -93,7 +96,7 @@ def _rules(device: str, groups: dict[tuple[str, str, str], list[Timed]], where: 
         if kind in TOGETHER and len(part) < FEW_ROWS:
             small[library] += part
         elif strict or len(part) > len(FORMS[kind].numbers):
-            rule = fit_rule(sample_of(device, kind, dtype, part), library, _sources(part), where, _usual(kind, dtype))
+            rule = _best_form(sample_of(device, kind, dtype, part), library, _sources(part), where)
             rules.append(msgspec.structs.replace(rule, includes_quantize=_quantizes(part)))
     for library, part in small.items():
         if len(part) > len(FORMS["all_gather"].numbers):
@@ -101,6 +104,14 @@ def _rules(device: str, groups: dict[tuple[str, str, str], list[Timed]], where: 
         elif strict:
             fit_rule(sample_of(device, part[0].kind, "", part), library, "", where)  # refuses, and says how many
     return rules
+
+
+def _best_form(sample: Sample, library: str, source: str, where: str) -> Rule:
+    """The rule by the formula, of those that libraries of this kind follow, that misses unseen rows least."""
+    others = ("", *(name for name, form in OTHER_FORMS.items() if form.name == sample.kind))
+    usual = _usual(sample.kind, sample.dtype)
+    fitted = [fit_rule(replace(sample, other=other), library, source, where, usual) for other in others]
+    return min(fitted, key=lambda rule: rule.evidence.mape)
 
 
 def _together(device: str, library: str, part: list[Timed], where: str) -> list[Rule]:
@@ -183,12 +194,21 @@ def calibrate_generic(rows: list[Timed], where: str, command: str, assumed: list
     for (kind, dtype), devices in merged.items():
         if sum(len(part) for part in devices.values()) >= FEWEST_ROWS_GENERIC:
             rules.append(_generic_rule(kind, dtype, devices, where))
+            rules += [_generic_rule(kind, dtype, own, where) for own in _of_one_vendor(devices)]
     fitted = {(rule.kind, rule.dtype) for rule in rules}
     rules += [rule for rule in assumed if (rule.kind, rule.dtype) not in fitted]
     profile = _profile(next(iter(grouped(rows, where)))[0], rules, rows, command)
     return msgspec.structs.replace(
         profile, device=GENERIC, software="average", summary="average of the calibrated devices"
     )  # fmt: skip
+
+
+def _of_one_vendor(devices: dict[str, list[Timed]]) -> list[dict[str, list[Timed]]]:
+    """Devices of each vendor that has two or more of them, where others have some too: they share their libraries."""
+    vendors: dict[str, dict[str, list[Timed]]] = defaultdict(dict)
+    for device, part in devices.items():
+        vendors[load_sheet(device).vendor][device] = part
+    return [own for own in vendors.values() if 1 < len(own) < len(devices)]
 
 
 def _generic_rule(kind: str, dtype: str, devices: dict[str, list[Timed]], where: str) -> Rule:

@@ -7,14 +7,16 @@ fifteen rows do not decide five numbers alone. Errors are of rows left out: five
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.devices.emulated.forms import FORMS, Dims, Peaks, element_bytes, roofline
-from bench.devices.emulated.profile import Correction, Evidence, Rule, terms
+from bench.devices.emulated.correction import Correction, terms
+from bench.devices.emulated.form import Dims, Form, Peaks
+from bench.devices.emulated.forms import element_bytes, form_of, roofline
+from bench.devices.emulated.profile import Evidence, Rule
 from bench.errors import DefinitionError
 
 Array = NDArray[np.float64]
@@ -41,12 +43,18 @@ class Sample:
     seconds: Array
     peaks: Peaks
     weights: Array
+    # Another formula than the kind's own.
+    other: str = ""
+
+    @property
+    def form(self) -> Form:
+        return form_of(self.kind, self.other)
 
     def take(self, index: Index) -> Sample:
         """Return a part of the rows."""
         dims: Dims = {name: np.asarray(values)[index] for name, values in self.dims.items()}
         fields = {name: _part(getattr(self.peaks, name), index) for name in self.peaks.__dataclass_fields__}
-        return Sample(self.kind, self.dtype, dims, self.seconds[index], Peaks(**fields), self.weights[index])
+        return replace(self, dims=dims, seconds=self.seconds[index], peaks=Peaks(**fields), weights=self.weights[index])
 
     @property
     def width(self) -> float:
@@ -63,7 +71,7 @@ def fit_rule(sample: Sample, library: str, source: str, where: str, start: dict[
     start: numbers to begin from and to be pulled towards (default: the formula's usual ones).
     Raises: DefinitionError when there are fewer rows than numbers to fit.
     """
-    form = FORMS[sample.kind]
+    form = sample.form
     n, needed = len(sample.seconds), len(form.numbers) + 1
     if n < needed:
         raise DefinitionError(
@@ -90,6 +98,7 @@ def fit_rule(sample: Sample, library: str, source: str, where: str, start: dict[
         kind=sample.kind,
         dtype=sample.dtype,
         library=library,
+        form=sample.other,
         numbers={name: _rounded(value) for name, value in numbers.items()},
         correction=_fit_correction(sample, numbers) if use else None,
         evidence=evidence(sample, corrected if use else plain, source, method),
@@ -119,19 +128,19 @@ def _mape(log_predicted: Array, sample: Sample) -> float:
 
 
 def _log_time(sample: Sample, numbers: dict[str, float]) -> Array:
-    parts = FORMS[sample.kind].price(numbers, sample.dims, sample.peaks, sample.width)
+    parts = sample.form.price(numbers, sample.dims, sample.peaks, sample.width)
     return np.asarray(np.log(parts.seconds), dtype=np.float64)
 
 
 def fit_numbers(sample: Sample) -> dict[str, float]:
     """Return the numbers that fit a sample best, for a rule whose evidence comes from elsewhere."""
-    return _fit_numbers(sample, {name: first for name, (first, _, _) in FORMS[sample.kind].numbers.items()})
+    return _fit_numbers(sample, {name: first for name, (first, _, _) in sample.form.numbers.items()})
 
 
 def _fit_numbers(sample: Sample, usual: dict[str, float]) -> dict[str, float]:
     from scipy.optimize import least_squares
 
-    form = FORMS[sample.kind]
+    form = sample.form
     names = list(form.numbers)
     least = np.log([form.numbers[name][1] for name in names])
     most = np.log([form.numbers[name][2] for name in names])
@@ -145,18 +154,23 @@ def _fit_numbers(sample: Sample, usual: dict[str, float]) -> dict[str, float]:
         return np.concatenate([off, pull * (logs - first)])
 
     found: Callable[..., Any] = least_squares
-    result = found(missed, first, bounds=(least, most), loss="soft_l1", f_scale=SOFT, max_nfev=300)
-    return {name: float(value) for name, value in zip(names, np.exp(result.x), strict=True)}
+    best: Any = None
+    for start in ({}, *form.starts):
+        begin = np.clip([np.log(start[n]) if n in start else x for n, x in zip(names, first, strict=True)], least, most)
+        inside = np.clip(begin, least + 1e-6, most - 1e-6)
+        result = found(missed, inside, bounds=(least, most), loss="soft_l1", f_scale=SOFT, max_nfev=300)
+        best = result if best is None or result.cost < best.cost else best
+    return {name: float(value) for name, value in zip(names, np.exp(best.x), strict=True)}
 
 
 def _terms(sample: Sample) -> int:
-    features = FORMS[sample.kind].features(sample.take(np.arange(1)).dims)
+    features = sample.form.features(sample.take(np.arange(1)).dims)
     return len(terms(features)) if features else 10**9
 
 
 def _fit_correction(sample: Sample, numbers: dict[str, float]) -> Correction:
     """Ridge regression of what the formula misses on a cubic in the logarithms of the dimensions."""
-    raw = [np.asarray(x, dtype=np.float64) for x in FORMS[sample.kind].features(sample.dims)]
+    raw = [np.asarray(x, dtype=np.float64) for x in sample.form.features(sample.dims)]
     mean, scale = [float(x.mean()) for x in raw], [float(x.std()) + 1e-9 for x in raw]
     design = np.stack(terms([(x - m) / s for x, m, s in zip(raw, mean, scale, strict=True)]), axis=1)
     missed = np.log(sample.seconds) - _log_time(sample, numbers)

@@ -6,23 +6,28 @@ the same on every device and can be carried over to one that was never measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from bench.devices.emulated.form import (
+    USUAL_CACHE_MB,
+    USUAL_CLOCK_HZ,
+    USUAL_NETWORK_GB_PER_S,
+    Bounds,
+    Dims,
+    Form,
+    Numbers,
+    Parts,
+    Peaks,
+    logs,
+)
+from bench.devices.emulated.links import LINK_FORMS, LINKED, OTHER_FORMS
 from bench.devices.sheet import Sheet
 from bench.errors import Unsupported
 from bench.operators.kernel import BYTES, Dim
 from bench.units import GIGA
 
-Numbers = dict[str, float]
-Dims = dict[str, Dim]
-
-MICRO = 1e-6
-# Where no deployment states its network: one 400 Gbit/s card a device.
-USUAL_NETWORK_GB_PER_S = 50.0
 # Query heads per key head beyond which decode attention leaves the grouped kernel.
 WIDEST_GROUP = 32
 # What a dtype of a kernel table is to a sheet.
@@ -32,40 +37,6 @@ SHEET_DTYPE = {"fp8_block": "fp8"}
 def element_bytes(dtype: str) -> float:
     """Bytes of one weight of a dtype as kernel tables write it."""
     return BYTES[SHEET_DTYPE.get(dtype, dtype)]
-
-
-@dataclass(frozen=True)
-class Peaks:
-    """What a kernel runs against: FLOP/s of its dtype, bytes/s, cache, links; and where they are written."""
-
-    flops: float
-    bytes_per_s: float
-    cache_bytes: float
-    link_bytes_per_s: float = 0.0
-    domain: float | None = None
-    network_bytes_per_s: float = USUAL_NETWORK_GB_PER_S * GIGA
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Seconds of a kernel's parts, each as if alone, and of the whole."""
-
-    seconds: Dim
-    compute: Dim = 0.0
-    memory: Dim = 0.0
-    link: Dim = 0.0
-    launch: Dim = 0.0
-
-
-@dataclass(frozen=True)
-class Form:
-    """A formula with its numbers (start, least, most for the fit) and the features its residuals may depend on."""
-
-    name: str
-    numbers: dict[str, tuple[float, float, float]]
-    price: Callable[[Numbers, Dims, Peaks, float], Parts]
-    features: Callable[[Dims], list[Dim]]
-    matrix: bool = True
 
 
 def _joined(compute: Dim, memory: Dim, sharpness: float) -> Dim:
@@ -81,7 +52,7 @@ def _product(p: Numbers, d: Dims, peaks: Peaks, width: float) -> Parts:
     flops = 2 * batch * d["m"] * d["n"] * d["k"]
     moved = batch * ((d["m"] + d["n"]) * d["k"] * width + 2 * d["m"] * d["n"])
     compute, memory = flops / (p["compute"] * peaks.flops), moved / (p["memory"] * peaks.bytes_per_s)
-    launch = p["launch_us"] * MICRO
+    launch = peaks.launch(p["launch_us"])
     return Parts(launch + _joined(compute, memory, p["sharpness"]), compute, memory, 0.0, launch)
 
 
@@ -91,7 +62,7 @@ def _experts(p: Numbers, d: Dims, peaks: Peaks, width: float) -> Parts:
     compute = 6 * d["padded"] * hidden * inner / (p["compute"] * peaks.flops)
     moved = 3 * d["touched"] * hidden * inner * width + d["rows"] * (8 * hidden + 12 * inner)
     memory = moved / (p["memory"] * peaks.bytes_per_s)
-    launch = (p["launch_us"] + p["expert_us"] * d["experts"]) * MICRO
+    launch = peaks.launch(p["launch_us"] + p["expert_us"] * d["experts"])
     return Parts(launch + _joined(compute, memory, p["sharpness"]), compute, memory, 0.0, launch)
 
 
@@ -107,7 +78,7 @@ def _prefill(p: Numbers, d: Dims, peaks: Peaks, width: float) -> Parts:
     kv_heads = d.get("kv_heads", d["heads"])
     sides = d["q_len"] * d["heads"] + d["kv_len"] * kv_heads
     memory = 2 * d["batch"] * sides * (d["head_dim"] + d["v_dim"]) / (p["memory"] * peaks.bytes_per_s)
-    launch = p["launch_us"] * MICRO
+    launch = peaks.launch(p["launch_us"])
     return Parts(launch + compute + memory, compute, memory, 0.0, launch)
 
 
@@ -120,13 +91,12 @@ def _decode(p: Numbers, d: Dims, peaks: Peaks, width: float) -> Parts:
     group = d["heads"] / d["kv_heads"]
     share = np.where(np.asarray(group) == 1, p["memory_ungrouped"], p["memory"])
     hit = 1 / (1 + (cached / (p["cache_share"] * peaks.cache_bytes)) ** 2)
-    memory = cached * (1 - np.minimum(p["hit"], 1.0) * hit) / (share * peaks.bytes_per_s) + p["ramp_us"] * MICRO * (
-        1 - hit
-    )
+    read = cached * (1 - np.minimum(p["hit"], 1.0) * hit)
+    memory = read / (share * peaks.bytes_per_s) + peaks.launch(p["ramp_us"]) * (1 - hit)
     flops = 2 * d["batch"] * d["heads"] * d["kv_len"] * (d["head_dim"] + d["v_dim"])
     reached = np.where(np.asarray(group) > WIDEST_GROUP, p["compute_wide"], 0.5)
     compute = flops / (reached * peaks.flops)
-    launch = p["launch_us"] * MICRO
+    launch = peaks.launch(p["launch_us"])
     return Parts(launch + np.maximum(memory, compute), compute, memory, 0.0, launch)
 
 
@@ -135,60 +105,14 @@ def _mla_decode(p: Numbers, d: Dims, peaks: Peaks, width: float) -> Parts:
     flops = 2 * d["batch"] * d["q_len"] * d["heads"] * d["kv_len"] * (d["head_dim"] + d["v_dim"])
     compute = flops / (p["compute"] * peaks.flops)
     memory = 2 * d["batch"] * d["kv_len"] * d["head_dim"] / (p["memory"] * peaks.bytes_per_s)
-    launch = p["launch_us"] * MICRO
+    launch = peaks.launch(p["launch_us"])
     return Parts(launch + _joined(compute, memory, p["sharpness"]), compute, memory, 0.0, launch)
-
-
-def _collective(factor: Callable[[Dim], Dim]) -> Callable[[Numbers, Dims, Peaks, float], Parts]:
-    def price(p: Numbers, d: Dims, peaks: Peaks, width: float) -> Parts:
-        """min over two protocols: a quick one that uses little of the link, a slow one that uses more."""
-        start = (p["launch_us"] + p["per_rank_us"] * d["ranks"]) * MICRO
-        sent = factor(d["ranks"]) * d["message_bytes"]
-        quick = start + _on_links(sent, p["link_quick"], d, peaks)
-        bulk = p["bulk_launch"] * start + _on_links(sent, p["link_bulk"], d, peaks)
-        seconds = np.minimum(quick, bulk)
-        return Parts(seconds, link=np.maximum(seconds - start, 0.0), launch=start)
-
-    return price
-
-
-def _exchange(p: Numbers, d: Dims, peaks: Peaks, width: float) -> Parts:
-    """Expert dispatch or combine: rows to ranks inside the link domain and beyond it go at once.
-
-    A prompt's exchange (`token_bytes` given) sends a token once to each group of linked devices that has one of its
-    experts, and lets the links there spread it, as DeepEP's normal mode does.
-    """
-    start = (p["launch_us"] + p["per_rank_us"] * d["ranks"]) * MICRO
-    if "token_bytes" in d and peaks.domain is not None and np.all(np.asarray(d["ranks"]) > peaks.domain):
-        groups = d["ranks"] / peaks.domain
-        reached = (groups - 1) * (1 - (1 - 1 / groups) ** d["top_k"])
-        far = d["token_bytes"] * reached / (p["far"] * peaks.network_bytes_per_s)
-        near = d["message_bytes"] / (p["near"] * peaks.link_bytes_per_s)
-        link: Dim = np.maximum(near, far)
-    else:
-        link = _on_links(d["message_bytes"] * (d["ranks"] - 1) / d["ranks"], p["near"], d, peaks, p["far"])
-    return Parts(start + link, link=link, launch=start)
-
-
-def _on_links(sent: Dim, share: float, d: Dims, peaks: Peaks, far_share: float | None = None) -> Dim:
-    """Seconds to send bytes of one device: links within the domain, network for the rest, at once."""
-    ranks = d["ranks"]
-    if peaks.domain is None:
-        return sent / (share * peaks.link_bytes_per_s)
-    inside = np.minimum(peaks.domain - 1, np.maximum(ranks - 1, 0)) / np.maximum(ranks - 1, 1)
-    near = sent * inside / (share * peaks.link_bytes_per_s)
-    far = sent * (1 - inside) / ((far_share or share) * peaks.network_bytes_per_s)
-    return np.maximum(near, far)
 
 
 def _pointwise(p: Numbers, d: Dims, peaks: Peaks, width: float) -> Parts:
     memory = d["moved_bytes"] / (p["memory"] * peaks.bytes_per_s)
-    launch = p["launch_us"] * MICRO
+    launch = peaks.launch(p["launch_us"])
     return Parts(launch + memory, 0.0, memory, 0.0, launch)
-
-
-def _logs(*names: str) -> Callable[[Dims], list[Dim]]:
-    return lambda d: [np.log(np.asarray(d[name], dtype=np.float64)) for name in names]
 
 
 def _decode_features(d: Dims) -> list[Dim]:
@@ -206,41 +130,28 @@ def _expert_features(d: Dims) -> list[Dim]:
     ]
 
 
-_SHARE = (0.6, 0.02, 2.0)
 _SHARP = (2.5, 0.7, 8.0)
-_PRODUCT = {"compute": (0.7, 0.02, 2.0), "memory": (0.8, 0.05, 2.0), "launch_us": (5.0, 0.2, 60.0), "sharpness": _SHARP}
-_PREFILL = {
+_PRODUCT: Bounds = {
+    "compute": (0.7, 0.02, 2.0), "memory": (0.8, 0.05, 2.0), "launch_us": (5.0, 0.2, 60.0), "sharpness": _SHARP,
+}  # fmt: skip
+_PREFILL: Bounds = {
     "compute": (0.57, 0.02, 2.0), "ramp_tokens": (600.0, 1.0, 8000.0), "launch_us": (15.0, 0.5, 80.0),
     "memory": (0.8, 0.05, 2.0),
 }  # fmt: skip
-_COLLECTIVE = {
-    "launch_us": (4.0, 0.05, 60.0), "per_rank_us": (1.0, 0.005, 10.0), "link_quick": (0.4, 0.01, 1.5),
-    "link_bulk": (0.75, 0.02, 1.5), "bulk_launch": (3.0, 1.0, 40.0),
-}  # fmt: skip
-_EXCHANGE = {"launch_us": (10.0, 0.5, 60.0), "per_rank_us": (0.4, 0.005, 10.0), "near": _SHARE, "far": _SHARE}
-
-
-def _ring(ranks: Dim) -> Dim:
-    return (ranks - 1) / ranks
-
-
-def _collective_form(name: str, factor: Callable[[Dim], Dim]) -> Form:
-    return Form(name, _COLLECTIVE, _collective(factor), _logs("message_bytes", "ranks"), matrix=False)
-
 
 FORMS: dict[str, Form] = {
     form.name: form
     for form in (
-        Form("gemm", _PRODUCT, _product, _logs("m", "n", "k")),
-        Form("batched_gemm", _PRODUCT, _product, _logs("m", "n", "k")),
+        Form("gemm", _PRODUCT, _product, logs("m", "n", "k")),
+        Form("batched_gemm", _PRODUCT, _product, logs("m", "n", "k")),
         Form(
             "moe",
             {**_PRODUCT, "launch_us": (25.0, 1.0, 120.0), "expert_us": (0.05, 0.001, 2.0)},
             _experts,
             _expert_features,
         ),
-        Form("attention_prefill", _PREFILL, _prefill, _logs("batch", "heads", "kv_heads", "kv_len")),
-        Form("mla_prefill", _PREFILL, _prefill, _logs("batch", "heads", "kv_len")),
+        Form("attention_prefill", _PREFILL, _prefill, logs("batch", "heads", "kv_heads", "kv_len")),
+        Form("mla_prefill", _PREFILL, _prefill, logs("batch", "heads", "kv_len")),
         Form(
             "attention_decode",
             {
@@ -255,14 +166,9 @@ FORMS: dict[str, Form] = {
             _decode,
             _decode_features,
         ),
-        Form("mla_decode", _PRODUCT, _mla_decode, _logs("batch", "heads", "kv_len")),
-        _collective_form("all_reduce", lambda n: 2 * _ring(n)),
-        _collective_form("all_gather", _ring),
-        _collective_form("reduce_scatter", _ring),
-        _collective_form("all_to_all", _ring),
-        Form("ep_dispatch", _EXCHANGE, _exchange, _logs("message_bytes", "ranks"), matrix=False),
-        Form("ep_combine", _EXCHANGE, _exchange, _logs("message_bytes", "ranks"), matrix=False),
-        Form("indexer", _PREFILL, _prefill, _logs("batch", "heads", "kv_len")),
+        Form("mla_decode", _PRODUCT, _mla_decode, logs("batch", "heads", "kv_len")),
+        *LINK_FORMS,
+        Form("indexer", _PREFILL, _prefill, logs("batch", "heads", "kv_len")),
         Form("pointwise", {"memory": (0.7, 0.05, 2.0), "launch_us": (3.0, 0.2, 60.0)}, _pointwise, lambda d: [], False),
     )
 }
@@ -289,18 +195,25 @@ def peaks_of(sheet: Sheet, kind: str, dtype: str, where: str, network_gb_per_s: 
     domain = None if sheet.link.domain_devices is None else sheet.link.domain_devices.value
     cache = None if sheet.memory.cache_mb is None else sheet.memory.cache_mb.value
     network = (network_gb_per_s or USUAL_NETWORK_GB_PER_S) * GIGA
-    return Peaks(flops, bandwidth, (cache or 40.0) * 1e6, link or 0.0, domain, network)
+    clock = None if sheet.cores is None or sheet.cores.clock_mhz is None else sheet.cores.clock_mhz.value
+    clock_hz = USUAL_CLOCK_HZ if clock is None else clock * 1e6
+    return Peaks(flops, bandwidth, (cache or USUAL_CACHE_MB) * 1e6, link or 0.0, domain, network, clock_hz)
 
 
-LINKED = frozenset({"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "ep_dispatch", "ep_combine"})
+def form_of(kind: str, other: str = "") -> Form:
+    """Return the formula of a kind of kernel, or the other one that a rule names."""
+    return OTHER_FORMS[other] if other else FORMS[kind]
 
 
 def roofline(kind: str, dims: Dims, peaks: Peaks, width: float) -> Any:
-    """Return what a plain roofline says: all peaks reached, nothing to launch. For comparison only."""
+    """Return what a plain roofline says: all peaks reached, nothing to launch. For comparison only.
+
+    Of two protocols it is the bulk one, which sends what must be sent.
+    """
     perfect: Numbers = {
         "compute": 1.0, "memory": 1.0, "memory_ungrouped": 1.0, "sharpness": 60.0, "launch_us": 0.0, "expert_us": 0.0,
         "ramp_tokens": 0.0, "ramp_us": 0.0, "hit": 0.0, "cache_share": 1.0, "compute_wide": 1.0, "per_rank_us": 0.0,
-        "link_quick": 1.0, "link_bulk": 1.0, "bulk_launch": 1.0, "near": 1.0, "far": 1.0,
+        "link_quick": 1e-12, "link_bulk": 1.0, "bulk_launch": 1.0, "near": 1.0, "far": 1.0,
     }  # fmt: skip
     parts = FORMS[kind].price(perfect, dims, peaks, width)
     return np.maximum(np.maximum(parts.compute, parts.memory), parts.link)

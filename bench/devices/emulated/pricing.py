@@ -8,7 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from bench.devices.emulated.forms import FORMS, LINKED, Dims, Parts, peaks_of
+from bench.devices.emulated.form import Dims, Parts
+from bench.devices.emulated.forms import FORMS, peaks_of
+from bench.devices.emulated.links import LINKED
 from bench.devices.emulated.profile import TIERS, Chosen, Engine, Tier, choose
 from bench.devices.sheet import Sheet
 from bench.operators.kernel import Dim, Kernel, Work

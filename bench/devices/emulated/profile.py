@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -17,10 +16,12 @@ import msgspec
 import numpy as np
 
 from bench import project
-from bench.devices.emulated.forms import FORMS, SHEET_DTYPE, Dims, Parts, Peaks, element_bytes
+from bench.devices.emulated.correction import Correction, terms
+from bench.devices.emulated.form import Dims, Parts, Peaks
+from bench.devices.emulated.forms import FORMS, SHEET_DTYPE, element_bytes, form_of
+from bench.devices.emulated.links import OTHER_FORMS
 from bench.devices.sheet import Sheet, known_sheets, load_sheet
 from bench.errors import Unsupported
-from bench.operators.kernel import Dim
 
 Tier = Literal["calibrated", "transferred", "sheet"]
 TIERS: tuple[Tier, ...] = ("calibrated", "transferred", "sheet")
@@ -37,31 +38,6 @@ WIDER_OTHER_VENDOR = 2.0
 WIDER_OTHER_CLASS = 2.5
 # A correction is of a chip's tiles and queues: it holds only where the peak is the same.
 SAME_PEAK = 0.1
-MOST_CORRECTION = 0.5
-
-
-class Correction(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A cubic polynomial in standardised logarithms of dimensions, held constant outside the fitted range."""
-
-    low: list[float]
-    high: list[float]
-    mean: list[float]
-    scale: list[float]
-    weights: list[float]
-
-    def of(self, features: Sequence[Dim]) -> Dim:
-        """Return the factor on the formula's time."""
-        clipped = [np.clip(x, lo, hi) for x, lo, hi in zip(features, self.low, self.high, strict=True)]
-        standard = [(x - m) / s for x, m, s in zip(clipped, self.mean, self.scale, strict=True)]
-        logarithm = sum((w * term for w, term in zip(self.weights, terms(standard), strict=True)), start=0.0)
-        return np.asarray(np.exp(np.clip(logarithm, -MOST_CORRECTION, MOST_CORRECTION)))
-
-
-def terms(x: Sequence[Dim]) -> list[Dim]:
-    """Return 1, x, all products of two, and cubes."""
-    ones: Dim = np.ones_like(np.asarray(x[0], dtype=np.float64))
-    squares = [a * b for i, a in enumerate(x) for b in x[i:]]
-    return [ones, *x, *squares, *(a**3 for a in x)]
 
 
 class Evidence(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -84,6 +60,8 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     kind: str
     dtype: str = ""
     library: str = ""
+    # Another formula than the kind's own ("one_shot").
+    form: str = ""
     # Devices that an average was fitted on; empty where one device or nobody's measurement stands behind it.
     devices: list[str] = []
     numbers: dict[str, float]
@@ -97,7 +75,9 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     def __post_init__(self) -> None:
         if self.kind not in FORMS:
             raise ValueError(f"kind is '{self.kind}'; known: {', '.join(FORMS)}")
-        form = FORMS[self.kind]
+        if self.form and (self.form not in OTHER_FORMS or OTHER_FORMS[self.form].name != self.kind):
+            raise ValueError(f"form is '{self.form}', which no {self.kind} has; known: {', '.join(OTHER_FORMS)}")
+        form = form_of(self.kind, self.form)
         if set(self.numbers) != set(form.numbers):
             raise ValueError(
                 f"rule '{self.kind}' needs the numbers {sorted(form.numbers)}, found {sorted(self.numbers)}"
@@ -122,7 +102,7 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
 
     def price(self, dims: Dims, peaks: Peaks, dtype: str, *, corrected: bool = True) -> Parts:
         """Return the parts of kernels with these dimensions."""
-        form = FORMS[self.kind]
+        form = form_of(self.kind, self.form)
         if not self.padded:
             dims = {**dims, "padded": dims["rows"]}
         parts = form.price(self.numbers, dims, peaks, element_bytes(dtype or "bf16"))
@@ -279,7 +259,7 @@ def _choose(here: Path, device: str, name: str, kind: str, dtype: str, library: 
             reason = f"{device}: numbers of {donor} ({profile.software}), the same architecture {sheet.arch}"
             return Chosen(rules, "transferred", reason, corrected=alike, wider=WIDER_SAME_CHIP)
     generic = known[GENERIC]
-    rules = generic.rules_for(kind, dtype)
+    rules = _averages(generic.rules_for(kind, dtype), sheet)
     if not rules:
         raise Unsupported(
             f"cannot be modelled: no calibration has {kind} {dtype}; fit one: bench calibrate --from FILE"
@@ -296,6 +276,12 @@ def _choose(here: Path, device: str, name: str, kind: str, dtype: str, library: 
     else:
         tier, reason, wider = "sheet", f"{named}; another class of device", WIDER_OTHER_CLASS
     return Chosen(rules, tier, f"{device}: {reason}", corrected=False, wider=wider)
+
+
+def _averages(rules: list[Rule], sheet: Sheet) -> list[Rule]:
+    """The average over devices of the sheet's vendor alone where there is one, else the average over the most."""
+    same = [r for r in rules if r.devices and all(load_sheet(donor).vendor == sheet.vendor for donor in r.devices)]
+    return sorted(same or rules, key=lambda rule: -len(rule.devices))[:1]
 
 
 def _chip(sheet: Sheet) -> set[str]:

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.devices.emulated.forms import FORMS, SHEET_DTYPE, Dims
+from bench.devices.emulated.form import Dims
+from bench.devices.emulated.forms import FORMS, SHEET_DTYPE
 from bench.errors import DefinitionError, listed, nearest
 from bench.operators.kernel import BYTES
 from bench.operators.loads import RankLoad, expected_load, heaviest_block, inclusion_chances

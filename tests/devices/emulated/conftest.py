@@ -12,7 +12,7 @@ import pytest
 
 from bench import cli
 from bench.devices.emulated import profile
-from bench.devices.emulated.forms import Peaks
+from bench.devices.emulated.form import Peaks
 
 DATA = Path(__file__).parents[2] / "data"
 # What a person's own shell may have set and would change what the command prints.

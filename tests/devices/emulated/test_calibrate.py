@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.devices.emulated.assumed import assumed_rules
 from bench.devices.emulated.calibrate import calibrate, calibrate_generic, sample_of
 from bench.devices.emulated.forms import FORMS, element_bytes, peaks_of, roofline
+from bench.devices.emulated.links import OTHER_FORMS
 from bench.devices.emulated.profile import Rule, choose
 from bench.devices.emulated.table import Timed, read_table
 from bench.devices.sheet import load_sheet
@@ -187,6 +190,33 @@ def test_an_averages_evidence_is_of_each_device_predicted_from_the_others():
     assert evidence.low < 0.7
     assert evidence.high > 1.4
     assert max(rule.evidence.mape for profile in calibrate(rows, "mine.csv", "") for rule in profile.rules) < 0.02
+
+
+def test_devices_of_one_vendor_have_an_average_of_their_own_beside_that_of_all():
+    rows = timed("h100-sxm", "gemm", GEMM | {"compute": 0.8}, 60, 0.0)
+    rows += timed("b200-sxm", "gemm", GEMM | {"compute": 0.8}, 60, 0.0, 2)
+    rows += timed("ascend-910c", "gemm", GEMM | {"compute": 0.4}, 60, 0.0, 3)
+    profile = calibrate_generic(rows, "mine.csv", "", [])
+    every, alone = profile.rules
+    assert every.devices == ["h100-sxm", "b200-sxm", "ascend-910c"]
+    assert alone.devices == ["h100-sxm", "b200-sxm"]
+    assert alone.numbers["compute"] == pytest.approx(0.8, rel=0.02)
+    assert alone.evidence.mape < 0.02 < every.evidence.mape
+    # Where all are of one vendor there is one average, and of a vendor with one device none.
+    assert len(calibrate_generic(rows[:120], "mine.csv", "", []).rules) == 1
+
+
+def test_a_library_that_sends_everything_to_everyone_is_fitted_so():
+    made = []
+    numbers = GATHER | {"link_bulk": 0.8, "bulk_launch": 6.0}
+    for row in timed("h100-sxm", "all_reduce", numbers, 60):
+        peaks = peaks_of(load_sheet("h100-sxm"), "all_reduce", "", "x")
+        seconds = float(OTHER_FORMS["one_shot"].price(numbers, row.dims, peaks, 2.0).seconds)
+        made.append(replace(row, seconds=seconds))
+    rings = timed("h100-sxm", "all_reduce", GATHER, 60, 0.0, 2, software="ring 1.0")
+    shot, ring = calibrate(made + rings, "mine.csv", "")[0].rules
+    assert (shot.form, ring.form) == ("one_shot", "")
+    assert max(shot.evidence.mape, ring.evidence.mape) < 0.02
 
 
 def test_an_average_of_one_device_is_widened_by_half_and_says_so():

@@ -22,6 +22,8 @@ PAGE = Path(__file__).parents[3] / "docs" / "cost-model.md"
 LOCAL = "this-cpu"
 # A second library of a kind: a line of its own.
 SECOND = frozenset({"trtllm-custom"})
+# A second average of a kind, over the devices of one vendor.
+ONE_VENDOR = "generic, NVIDIA alone"
 
 
 def cell(found: Evidence) -> str:
@@ -33,13 +35,18 @@ def cell(found: Evidence) -> str:
 def evidence_table() -> list[str]:
     """A line per kind, dtype and library, a column per device, the average last."""
     shipped = {name: found for name, found in profiles().items() if name != LOCAL}
-    devices = [*sorted(set(shipped) - {GENERIC}, key=lambda name: (-len(shipped[name].rules), name)), GENERIC]
+    devices = [
+        *sorted(set(shipped) - {GENERIC}, key=lambda name: (-len(shipped[name].rules), name)),
+        GENERIC,
+        ONE_VENDOR,
+    ]
     cells: dict[tuple[str, str, str], dict[str, str]] = {}
-    for device in devices:
-        for rule in shipped[device].rules:
+    for device, found in shipped.items():
+        for rule in found.rules:
             if rule.evidence.n:
                 key = (rule.kind, rule.dtype, rule.library if rule.library in SECOND else "")
-                cells.setdefault(key, {})[device] = cell(rule.evidence)
+                row = cells.setdefault(key, {})
+                row[ONE_VENDOR if device == GENERIC and GENERIC in row else device] = cell(rule.evidence)
     order = list(FORMS)
     lines = [f"| kind | {' | '.join(devices)} |", f"| --- |{' --- |' * len(devices)}"]
     for key in sorted(cells, key=lambda key: (order.index(key[0]), key[1:])):
@@ -167,7 +174,7 @@ def test_the_grouped_products_that_could_be_checked_are_as_far_off_as_the_page_s
 
 
 def test_the_page_is_short(page):
-    assert len(page.splitlines()) < 150
+    assert len(page.splitlines()) < 160
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bench.devices.emulated.fit import FOLDS, SEED, Sample, fit_rule
-from bench.devices.emulated.forms import FORMS, Peaks
+from bench.devices.emulated.form import Peaks
+from bench.devices.emulated.forms import FORMS
 from bench.errors import DefinitionError
 
 PEAKS = Peaks(1e15, 3e12, 50e6, 450e9, 8, 50e9)

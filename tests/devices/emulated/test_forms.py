@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.devices.emulated.forms import FORMS, LINKED, Peaks, element_bytes, peaks_of, roofline
-from bench.devices.emulated.profile import MOST_CORRECTION, profiles
+from bench.devices.emulated.correction import MOST_CORRECTION
+from bench.devices.emulated.form import Peaks
+from bench.devices.emulated.forms import FORMS, element_bytes, peaks_of, roofline
+from bench.devices.emulated.links import LINKED, OTHER_FORMS
+from bench.devices.emulated.profile import profiles
 from bench.devices.sheet import load_sheet
 from bench.errors import Unsupported
 
@@ -173,12 +176,43 @@ def test_a_long_message_takes_the_bulk_protocol(round_peaks):
 
 
 @pytest.mark.parametrize(
-    # Of 4 MB among 4: reducing sends 6 MB (9 + 80 us), the others 3 MB (9 + 40 us).
+    # Of 40 MB among 4: reducing sends 60 MB (9 + 800 us), the others 30 MB (9 + 400 us).
     ("kind", "us"),
-    [("all_reduce", 89.0), ("all_gather", 49.0), ("reduce_scatter", 49.0), ("all_to_all", 49.0)],
+    [("all_reduce", 809.0), ("all_gather", 409.0), ("reduce_scatter", 409.0)],
 )
 def test_reducing_to_all_sends_twice_what_the_others_send(kind, us, round_peaks):
-    assert time_us(kind, COLLECTIVE, {"ranks": 4, "message_bytes": 4e6}, round_peaks) == pytest.approx(us)
+    assert time_us(kind, COLLECTIVE, {"ranks": 4, "message_bytes": 40e6}, round_peaks) == pytest.approx(us)
+
+
+def test_pairs_exchange_side_by_side_where_the_quick_protocol_does(round_peaks):
+    # Of 4 MB among 4, 1 MB is for each other rank: at a twentieth of the link 200 us, start 3 us. Bulk: 9 + 40 us.
+    pairs = COLLECTIVE | {"link_quick": 0.05}
+    assert time_us("all_to_all", pairs, {"ranks": 4, "message_bytes": 4e6}, round_peaks) == pytest.approx(49.0)
+    # Of 40 kB 10 kB: 3 + 2 us, as among 8 with 80 kB: 5 + 2 us.
+    assert time_us("all_to_all", pairs, {"ranks": 4, "message_bytes": 4e4}, round_peaks) == pytest.approx(5.0)
+    assert time_us("all_to_all", pairs, {"ranks": 8, "message_bytes": 8e4}, round_peaks) == pytest.approx(7.0)
+
+
+def test_one_shot_sends_the_whole_message_to_everyone_and_a_ring_takes_over_when_it_is_long(round_peaks):
+    price = OTHER_FORMS["one_shot"].price
+    # 100 kB to 3 others: 3 + 300 kB / 0.5 / 1e11 = 9 us. 4 MB: 243 us, or the ring: 9 + 6 MB / 0.75 / 1e11 = 89 us.
+    short = price(COLLECTIVE, {"ranks": 4, "message_bytes": 1e5}, round_peaks, 2.0)
+    long = price(COLLECTIVE, {"ranks": 4, "message_bytes": 4e6}, round_peaks, 2.0)
+    assert (float(short.seconds), float(long.seconds)) == (pytest.approx(9 * US), pytest.approx(89 * US))
+
+
+@pytest.mark.parametrize("kind", sorted(FORMS))
+def test_launches_are_cycles_so_half_the_clock_doubles_them(kind, round_peaks):
+    slow = replace(round_peaks, clock_hz=round_peaks.clock_hz / 2)
+    numbers = usual(kind)
+    fast, slowed = (FORMS[kind].price(numbers, POINTS[kind], peaks, 2.0) for peaks in (round_peaks, slow))
+    assert float(slowed.launch) == pytest.approx(2 * float(fast.launch))
+    assert float(slowed.compute) == float(fast.compute)
+
+
+def test_a_sheets_clock_is_used_and_the_usual_one_where_it_gives_none():
+    assert peaks_of(load_sheet("a100-sxm-80"), "gemm", "bf16", "x").clock_hz == 1.41e9
+    assert peaks_of(load_sheet("b200-sxm"), "gemm", "bf16", "x").clock_hz == 1.83e9
 
 
 def test_a_collective_beyond_the_link_domain_waits_for_the_network(round_peaks):

@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench.devices.emulated.forms import LINKED, Parts
+from bench.devices.emulated.form import Parts
+from bench.devices.emulated.links import LINKED
 from bench.devices.emulated.pricing import Priced, PricedKernel, merged_experts, price
 from bench.devices.emulated.profile import Chosen, Engine, Evidence, Rule
 from bench.devices.sheet import load_sheet

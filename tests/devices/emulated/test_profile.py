@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench.devices.emulated.forms import FORMS, Peaks, peaks_of
+from bench.devices.emulated.form import Peaks
+from bench.devices.emulated.forms import FORMS, peaks_of
 from bench.devices.emulated.profile import (
     WIDER_OTHER_CLASS,
     WIDER_OTHER_VENDOR,
@@ -122,6 +123,11 @@ def test_a_device_of_the_same_vendor_gets_the_average(device):
     assert (found.tier, found.corrected, found.wider) == ("transferred", False, 1.5)
     assert found.reason.startswith(f"{device}: average of a100-sxm-80, b200-sxm, h100-sxm")
     assert found.reason.endswith("the same vendor")
+
+
+def test_the_average_is_of_the_vendors_own_devices_where_there_are_two_and_else_of_all():
+    assert chosen("l40s", "all_gather", "").rules[0].devices == ["a100-sxm-80", "h100-sxm"]
+    assert chosen("mi300x", "all_gather", "").rules[0].devices == ["a100-sxm-80", "h100-sxm", "ascend-910c"]
 
 
 def test_a_device_of_the_same_class_gets_the_average_and_a_wider_interval():
