@@ -19,3 +19,17 @@ _machine, npu = install(
     )
 )
 torch.version.cann = "8.5.0"
+
+
+def _autoload() -> None:
+    """What `import torch` calls where this package is installed (entry point `torch.backends`)."""
+
+
+def _bind() -> None:
+    from torch_npu import fused
+
+    for name in fused.register(_machine):
+        globals()[name] = getattr(torch.ops.npu, name)
+
+
+_bind()
