@@ -1,0 +1,1 @@
+"""What accelerators say of themselves: power, utilization, temperature, clocks, memory; one file per vendor's tool."""
