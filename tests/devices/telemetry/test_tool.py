@@ -106,7 +106,7 @@ def test_a_position_without_a_device_is_told(install, index):
 
 def test_a_parser_that_fails_is_a_reason(install):
     install("x-smi", "echo X1")
-    reading = TOOL.read(0, lambda text: [][1])
+    reading = TOOL.read(0, lambda text: [Reading()][len(text)])
     assert reading.missing["power_w"].startswith("x-smi printed what cannot be read (IndexError")
 
 
