@@ -55,7 +55,9 @@ def test_the_case_is_the_published_configuration(every):
     )
     assert every["sglang-h100-prefill-4k"].case_id == "deepseek-r1-prefill[b=4,in=4k,fp8,dp32,ep32,uniform]"
     for anchor in every.values():
-        assert case_of_reference(anchor.reference).deployment.overlap == "two-micro-batches"
+        # CloudMatrix's decode hides a part of the exchange; the others take turns in two micro-batches.
+        expected = "partial" if anchor.reference.id == "cloudmatrix-910c-decode-layer" else "two-micro-batches"
+        assert case_of_reference(anchor.reference).deployment.overlap == expected
 
 
 def test_a_package_s_figure_is_compared_with_a_package_s_row(every):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -19,13 +19,33 @@ from bench.devices.emulated.table import UNPRICED, Timed, dims_of, formula
 from bench.devices.sheet import known_sheets, load_sheet
 from bench.errors import DefinitionError, nearest
 
-# Collectives with the same formula: where one kind has few rows, all of a library are fitted together, as this one.
-TOGETHER = {"all_gather": 1.0, "reduce_scatter": 1.0, "all_reduce": 2.0}
 FEW_ROWS = 20
-REDUCING = frozenset({"reduce_scatter", "all_reduce"})
-REDUCING_COSTS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
-# A library for small messages only: part of its device's own rules, not of the average device.
-SPECIAL_LIBRARIES = frozenset({"trtllm-custom"})
+
+
+@dataclass(frozen=True)
+class Family:
+    """Kinds that send alike: where one has few rows, all of a library are fitted together, as the first.
+
+    factors: what each sends, of what the first does. costly: kinds that do something with every byte besides (adding
+    up, quantizing); by how much that lengthens the sending is fitted with the rest, as one of `costs`.
+    """
+
+    factors: dict[str, float]
+    costly: frozenset[str]
+    costs: tuple[float, ...]
+
+
+COLLECTIVES = Family(
+    {"all_gather": 1.0, "reduce_scatter": 1.0, "all_reduce": 2.0},
+    frozenset({"reduce_scatter", "all_reduce"}),
+    (1.0, 1.1, 1.2, 1.3, 1.4, 1.5),
+)
+EXCHANGES = Family(
+    {"ep_combine": 1.0, "ep_dispatch": 1.0}, frozenset({"ep_dispatch"}), (1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
+)
+FAMILY_OF = {kind: family for family in (COLLECTIVES, EXCHANGES) for kind in family.factors}
+# For small messages only, or of one fabric: part of their device's own rules, not of the average device.
+SPECIAL_LIBRARIES = frozenset({"trtllm-custom", "UB-exchange"})
 FEWEST_ROWS_GENERIC = 30
 
 Group = tuple[str, str, str, str]
@@ -91,15 +111,15 @@ def calibrate(rows: list[Timed], where: str, command: str, device: str | None = 
 def _rules(device: str, groups: dict[tuple[str, str, str], list[Timed]], where: str, *, strict: bool) -> list[Rule]:
     """Fit each group; what has too few rows is fitted with its like, left to the generic rules, or (strict) refused."""
     rules: list[Rule] = []
-    small: dict[str, list[Timed]] = defaultdict(list)
+    small: dict[tuple[str, str], list[Timed]] = defaultdict(list)
     for (kind, dtype, library), part in groups.items():
-        if kind in TOGETHER and len(part) < FEW_ROWS:
-            small[library] += part
+        if kind in FAMILY_OF and len(part) < FEW_ROWS:
+            small[library, next(iter(FAMILY_OF[kind].factors))] += part
         elif strict or len(part) > len(FORMS[kind].numbers):
             rule = _best_form(sample_of(device, kind, dtype, part), library, _sources(part), where)
             rules.append(msgspec.structs.replace(rule, includes_quantize=_quantizes(part)))
-    for library, part in small.items():
-        if len(part) > len(FORMS["all_gather"].numbers):
+    for (library, first), part in small.items():
+        if len(part) > len(FORMS[first].numbers):
             rules += _together(device, library, part, where)
         elif strict:
             fit_rule(sample_of(device, part[0].kind, "", part), library, "", where)  # refuses, and says how many
@@ -115,38 +135,35 @@ def _best_form(sample: Sample, library: str, source: str, where: str) -> Rule:
 
 
 def _together(device: str, library: str, part: list[Timed], where: str) -> list[Rule]:
-    """One fit for all collectives of a library: each sends its factor times the message around the ring.
-
-    Adding up costs link time too; by how much is fitted with the rest, as the value that leaves the least error.
-    """
-    kinds = {row.kind for row in part}
+    """One fit for all kinds of a family and library, each with its factor of the message."""
+    family = FAMILY_OF[part[0].kind]
+    first, kinds = next(iter(family.factors)), {row.kind for row in part}
     best, cost = None, 1.0
-    for tried in REDUCING_COSTS if kinds & REDUCING else (1.0,):
-        joined = _joined("all_gather", "", _alike(device, part, tried))
-        rule = fit_rule(joined, library, _sources(part), where, _usual("all_gather", ""))
+    for tried in family.costs if kinds & family.costly else (1.0,):
+        joined = _joined(first, "", _alike(device, part, family, tried))
+        rule = fit_rule(joined, library, _sources(part), where, _usual(first, ""))
         if best is None or rule.evidence.mape < best.evidence.mape:
             best, cost = rule, tried
     assert best is not None
-    return [_for_kind(best, kind, cost) for kind in TOGETHER if kind in kinds]
+    return [_for_kind(best, kind, cost if kind in family.costly else 1.0) for kind in family.factors if kind in kinds]
 
 
-def _alike(device: str, part: list[Timed], cost: float) -> list[Sample]:
-    """Rows of all kinds as if they gathered."""
+def _alike(device: str, part: list[Timed], family: Family, cost: float) -> list[Sample]:
+    """Rows of all kinds as if they were of the family's first."""
     samples = []
-    for kind, factor in TOGETHER.items():
+    for kind, factor in family.factors.items():
         rows = [row for row in part if row.kind == kind]
         if rows:
             sample = sample_of(device, kind, "", rows)
-            scale = factor * (cost if kind in REDUCING else 1.0)
+            scale = factor * (cost if kind in family.costly else 1.0)
             dims = {**sample.dims, "message_bytes": sample.dims["message_bytes"] * scale}
-            samples.append(Sample("all_gather", "", dims, sample.seconds, sample.peaks, sample.weights))
+            samples.append(replace(sample, kind=next(iter(family.factors)), dims=dims))
     return samples
 
 
 def _for_kind(rule: Rule, kind: str, cost: float) -> Rule:
-    numbers = dict(rule.numbers)
-    if kind in REDUCING:
-        numbers |= {name: numbers[name] / cost for name in ("link_quick", "link_bulk")}
+    shares = ("link_quick", "link_bulk", "near", "far")
+    numbers = {name: value / cost if name in shares else value for name, value in rule.numbers.items()}
     return msgspec.structs.replace(rule, kind=kind, numbers=numbers, correction=None)
 
 

@@ -103,3 +103,4 @@ OTHER_FORMS = {
     "ring": _form("all_to_all", _ring, _ring),
 }
 LINKED = frozenset(form.name for form in LINK_FORMS)
+EXCHANGES = frozenset({"ep_dispatch", "ep_combine"})

@@ -19,7 +19,7 @@ from bench import project
 from bench.devices.emulated.correction import Correction, terms
 from bench.devices.emulated.form import Dims, Parts, Peaks
 from bench.devices.emulated.forms import FORMS, SHEET_DTYPE, element_bytes, form_of
-from bench.devices.emulated.links import OTHER_FORMS
+from bench.devices.emulated.links import EXCHANGES, OTHER_FORMS
 from bench.devices.sheet import Sheet, known_sheets, load_sheet
 from bench.errors import Unsupported
 
@@ -233,7 +233,8 @@ def choose(device: str, sheet: Sheet, kind: str, dtype: str, library: str = "") 
     """Return what prices a kind of kernel: the device's own rules, those of a like chip, or the generic ones.
 
     1. calibrated: this device has a profile with such a rule.
-    2. transferred: a device of the same architecture has one; its correction is used only where the peaks agree.
+    2. transferred: a device of the same architecture has one; its correction is used only where the peaks agree,
+       and its experts' exchange only where links join as many devices.
     3. transferred: the average over devices, some of them of the same vendor.
     4. transferred: the average, for a device of the same class (stacked memory), with a wider interval.
     5. sheet: the average for a device of another class, with a still wider interval.
@@ -248,16 +249,19 @@ def _choose(here: Path, device: str, name: str, kind: str, dtype: str, library: 
     known = profiles()
     own = known.get(device)
     if own is not None and (rules := own.rules_for(kind, dtype, library)):
-        reason = f"{device}: calibrated with {own.software}"
+        library = rules[0].library
+        beside = "" if library in own.software else f" ({library})"
+        reason = f"{device}: calibrated with {own.software}{beside}"
         return Chosen(rules, "calibrated", reason, corrected=True, wider=1.0)
     for donor, profile in known.items():
         if donor in (GENERIC, device):
             continue
         other = load_sheet(donor)
-        if _chip(other) & _chip(sheet) and (rules := profile.rules_for(kind, dtype, library)):
-            alike = _same_peak(sheet, other, dtype)
+        alike = _chip(other) & _chip(sheet) and (kind not in EXCHANGES or _domain(other) == _domain(sheet))
+        if alike and (rules := profile.rules_for(kind, dtype, library)):
             reason = f"{device}: numbers of {donor} ({profile.software}), the same architecture {sheet.arch}"
-            return Chosen(rules, "transferred", reason, corrected=alike, wider=WIDER_SAME_CHIP)
+            corrected = _same_peak(sheet, other, dtype)
+            return Chosen(rules, "transferred", reason, corrected=corrected, wider=WIDER_SAME_CHIP)
     generic = known[GENERIC]
     rules = _averages(generic.rules_for(kind, dtype), sheet)
     if not rules:
@@ -290,6 +294,11 @@ def _chip(sheet: Sheet) -> set[str]:
     return {
         word for word in words if any(c.isdigit() for c in word) and any(c.isalpha() for c in word) and len(word) > 4
     } - {"Atlas"}
+
+
+def _domain(sheet: Sheet) -> float | None:
+    """How many devices the links join: an exchange over a supernode's fabric is not one over network cards."""
+    return None if sheet.link.domain_devices is None else sheet.link.domain_devices.value
 
 
 def _same_peak(one: Sheet, other: Sheet, dtype: str) -> bool:

@@ -112,6 +112,25 @@ def test_collectives_of_few_rows_are_fitted_together_and_adding_up_costs_link_ti
         assert rules[kind].correction is None
 
 
+def test_exchanges_of_few_rows_are_fitted_together_and_quantizing_costs_link_time():
+    numbers = {"launch_us": 9.0, "per_rank_us": 0.06, "near": 0.6, "far": 0.6}
+    rows = []
+    for line, (kind, ranks, m) in enumerate(
+        [(kind, ranks, m) for kind in ("ep_dispatch", "ep_combine") for ranks in (8, 256) for m in (4, 32, 128)], 2
+    ):
+        dims = {"m": float(m), "hidden": 7168.0, "top_k": 8.0, "ranks": float(ranks)}
+        # 2 bytes an element to combine, 1 to dispatch, which takes as long.
+        sent = m * 8 * 7168 * 2 * (ranks - 1) / ranks
+        seconds = (9 + 0.06 * ranks) * 1e-6 + sent / (0.6 * 196e9)
+        rows.append(Timed(line, "ascend-910c", kind, "", "UB-exchange 1", "", "", "made", dims, seconds))
+    combine, dispatch = calibrate(rows, "mine.csv", "")[0].rules
+    assert (combine.kind, dispatch.kind) == ("ep_combine", "ep_dispatch")
+    for name in ("launch_us", "per_rank_us", "near"):
+        assert combine.numbers[name] == pytest.approx(numbers[name], rel=0.1), name
+    assert dispatch.numbers["near"] == pytest.approx(combine.numbers["near"] / 2)
+    assert combine.evidence.n == 12
+
+
 def test_collectives_of_many_rows_are_fitted_alone():
     rows = timed("h100-sxm", "all_gather", GATHER, 20, dtype="") + timed("h100-sxm", "all_reduce", GATHER, 25, dtype="")
     rules = {rule.kind: rule for rule in calibrate(rows, "mine.csv", "")[0].rules}

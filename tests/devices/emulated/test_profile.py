@@ -117,6 +117,13 @@ def test_numbers_of_the_same_architecture_reach_from_die_to_package():
     assert found.reason.startswith("ascend-910b2: numbers of ascend-910c (")
 
 
+def test_an_exchange_is_carried_over_only_where_links_join_as_many_devices():
+    # 768 dies of a supernode, 8 of a server of 910B: the same chip, another fabric.
+    assert chosen("ascend-910c", "ep_combine", "").rules[0].library == "UB-exchange"
+    assert chosen("ascend-910b2", "ep_combine", "").rules[0].devices == ["h100-sxm"]
+    assert "numbers of h100-sxm" in chosen("h200-sxm", "ep_combine", "").reason
+
+
 @pytest.mark.parametrize("device", ["l40s", "rtx-4090"])
 def test_a_device_of_the_same_vendor_gets_the_average(device):
     found = chosen(device)
@@ -272,7 +279,7 @@ def test_every_shipped_rule_says_where_it_is_from_and_what_it_misses():
             if evidence.method == "assumed, not measured":
                 assert (profile.device, evidence.n, rule.devices) == ("generic", 0, [])
                 continue
-            assert "@" in evidence.source, (profile.device, rule.kind)
+            assert "@" in evidence.source or "arXiv:" in evidence.source, (profile.device, rule.kind)
             assert evidence.n > len(FORMS[rule.kind].numbers), (profile.device, rule.kind)
             assert 0 < evidence.median <= 2 * evidence.mape
             # A band that does not reach what the formula says would be a bias that nobody took out.
