@@ -34,11 +34,17 @@ def test_every_figure_with_a_case_is_priced(every):
     assert [anchor.reason for anchor in every.values() if anchor.modelled is None] == []
 
 
-# Three of different makers and phases; the floor asked for is 20 %.
-@pytest.mark.parametrize("name", ["deepseek-h800-decode-profile", "sglang-h100-prefill-4k", "cloudmatrix-910c-prefill"])
-def test_a_plain_step_is_met_within_a_quarter(name, every):
+# Production prefill is half of what its own profile is, for reasons that the model leaves out.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "deepseek-h800-decode-profile", "deepseek-h800-decode-production", "deepseek-h800-prefill-profile",
+        "sglang-h100-decode-2k", "sglang-h100-prefill-4k", "cloudmatrix-910c-prefill", "cloudmatrix-910c-decode-layer",
+    ],
+)  # fmt: skip
+def test_a_plain_step_is_met_within_a_fifth(name, every):
     anchor = every[name]
-    assert abs(anchor.deviation) < 0.25, f"{anchor.modelled:g} modelled, {anchor.reference.value:g} published"
+    assert abs(anchor.deviation) < 0.2, f"{anchor.modelled:g} modelled, {anchor.reference.value:g} published"
 
 
 def test_the_deviation_is_modelled_over_published_less_one(every):
@@ -55,9 +61,10 @@ def test_the_case_is_the_published_configuration(every):
     )
     assert every["sglang-h100-prefill-4k"].case_id == "deepseek-r1-prefill[b=4,in=4k,fp8,dp32,ep32,uniform]"
     for anchor in every.values():
-        # CloudMatrix's decode hides a part of the exchange; the others take turns in two micro-batches.
-        expected = "partial" if anchor.reference.id == "cloudmatrix-910c-decode-layer" else "two-micro-batches"
-        assert case_of_reference(anchor.reference).deployment.overlap == expected
+        # One policy a phase: what published gains from two batches come to in decode, turns taken in prefill.
+        deployment = case_of_reference(anchor.reference).deployment
+        expected = ("partial", 0.45) if anchor.reference.phase == "decode" else ("two-micro-batches", 0.0)
+        assert (deployment.overlap, deployment.overlap_share) == expected
 
 
 def test_a_package_s_figure_is_compared_with_a_package_s_row(every):
