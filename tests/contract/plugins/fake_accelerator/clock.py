@@ -95,7 +95,14 @@ class Event:
         if self.stamp_s is None:
             return True
         self.passed = self.known or time.perf_counter() >= self.stamp_s
+        if self.passed:
+            self._tell()
         return self.passed
+
+    def _tell(self) -> None:
+        """What precedes a passed event on its stream has passed, too."""
+        if self.stream is not None and self.stamp_s is not None:
+            self.stream.known_s = max(self.stream.known_s, self.stamp_s)
 
     @property
     def known(self) -> bool:
@@ -111,6 +118,7 @@ class Event:
             if self.machine.settings.clock != "unsynchronized":
                 sleep_until(self.stamp_s)
             self.passed = True
+            self._tell()
 
     def elapsed_time(self, end_event: Event) -> float:
         """Milliseconds from this event to another; both recorded with timing, both known to have passed."""

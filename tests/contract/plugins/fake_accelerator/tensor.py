@@ -50,6 +50,23 @@ class FakeTensor(torch.Tensor):
     def __repr__(self) -> str:  # type: ignore[override]
         return f"fake({self.raw!r}, device='{self.device}')"
 
+    def tolist(self) -> Any:
+        return self.cpu().tolist()
+
+    def numpy(self, *, force: bool = False) -> Any:
+        if not force:
+            raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() first.")
+        return self.cpu().numpy()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.clone()
+
+    def untyped_storage(self) -> Any:
+        return self.raw.untyped_storage()
+
+    def data_ptr(self) -> int:
+        return self.raw.data_ptr()
+
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return dispatch(cls.machine, func, args, kwargs or {})

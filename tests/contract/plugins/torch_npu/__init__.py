@@ -1,7 +1,13 @@
 """A fake torch_npu (Huawei Ascend): the device `npu` and the fused operators of torch-npu 2.13.0."""
 
-import torch
-from fake_accelerator import Vendor, install
+import os
+
+# As the real package does: torch must not load plugins while one of them is loading it.
+_asked = os.environ.get("TORCH_DEVICE_BACKEND_AUTOLOAD")
+os.environ["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
+
+import torch  # noqa: E402
+from fake_accelerator import Vendor, install  # noqa: E402
 
 __version__ = "2.13.0"
 
@@ -23,6 +29,9 @@ torch.version.cann = "8.5.0"
 
 def _autoload() -> None:
     """What `import torch` calls where this package is installed (entry point `torch.backends`)."""
+    os.environ.pop("TORCH_DEVICE_BACKEND_AUTOLOAD", None)
+    if _asked is not None:
+        os.environ["TORCH_DEVICE_BACKEND_AUTOLOAD"] = _asked
 
 
 def _bind() -> None:
@@ -33,3 +42,4 @@ def _bind() -> None:
 
 
 _bind()
+_autoload()

@@ -44,10 +44,10 @@ def npu_moe_gating_top_k(
     if group_count > 1:
         grouped = ranking.unflatten(-1, (group_count, -1))
         worth = grouped.topk(2, dim=-1).values.sum(-1) if group_select_mode == 1 else grouped.amax(-1)
-        kept = worth.sort(-1, descending=True, stable=True).indices[:, :k_group]
+        kept = worth.sort(dim=-1, descending=True, stable=True).indices[:, :k_group]
         closed = torch.ones_like(worth, dtype=torch.bool).scatter(-1, kept, False)
         ranking = grouped.masked_fill(closed[..., None], float("-inf")).flatten(-2)
-    chosen = ranking.sort(-1, descending=True, stable=True).indices[:, :k]
+    chosen = ranking.sort(dim=-1, descending=True, stable=True).indices[:, :k]
     weights = score.gather(-1, chosen)
     if norm_type == 1:
         weights = weights / (weights.sum(-1, keepdim=True) + eps)
@@ -64,7 +64,7 @@ def npu_moe_gating_top_k_softmax(
     need_types(name, FLOATS, x=x)
     need_types(name, (torch.bool,), finished=finished)
     need(x.dim() in (2, 3) and 1 <= k <= min(x.shape[-1], 1024), name, f"x {tuple(x.shape)}, k {k}")
-    weights, chosen = x.float().softmax(-1).sort(-1, descending=True, stable=True)
+    weights, chosen = x.float().softmax(-1).sort(dim=-1, descending=True, stable=True)
     weights, chosen = weights[..., :k], chosen[..., :k].to(torch.int32)
     if finished is not None:
         need_shape(name, "finished", finished, tuple(x.shape[:-1]))
