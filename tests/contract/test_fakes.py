@@ -166,3 +166,9 @@ def test_two_vendors_cannot_share_a_process(tmp_path):
 def test_a_fused_operator_may_be_missing(machine):
     code = "print(json.dumps([hasattr(torch_npu, n) for n in ('npu_swiglu', 'npu_rms_norm')]))"
     assert answer(machine(code, FAKE_MISSING_OP="npu_swiglu")) == [False, True]
+
+
+def test_a_function_of_the_plugin_may_be_missing(machine):
+    code = "print(json.dumps([hasattr(D, n) for n in ('get_device_name', 'mem_get_info', 'synchronize')]))"
+    assert answer(machine(code, "torch_txda")) == [True, False, True]
+    assert answer(machine(code, FAKE_MISSING_API="get_device_name,mem_get_info")) == [False, False, True]

@@ -13,6 +13,7 @@ Environment:
     FAKE_CLOCK=lies|stuck|unsynchronized   elapsed_time a tenth of the truth | always 0 | synchronize returns at once
     FAKE_LOST_AFTER=N         the device is lost after N kernels
     FAKE_MISSING_OP=A,B       these fused operators are absent
+    FAKE_MISSING_API=A,B      these functions of torch.<device> are absent (get_device_name, mem_get_info, graph, ...)
     FAKE_RECORD=PATH          every fused call appends a JSON line
 """
 

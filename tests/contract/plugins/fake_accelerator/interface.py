@@ -18,7 +18,6 @@ MEMORY = (
     "reset_peak_memory_stats", "memory_stats",
 )  # fmt: skip
 GRAPHS = ("graph", "graph_pool_handle")
-HIDDEN = {"machine"}
 
 
 class Interface:
@@ -71,6 +70,10 @@ class Interface:
         return SimpleNamespace(
             name=name, total_memory=self.machine.settings.memory_bytes, **self.machine.vendor.properties
         )
+
+    def get_device_capability(self, device: Any = None) -> tuple[int, int]:
+        properties = self.get_device_properties(device)
+        return getattr(properties, "major", 0), getattr(properties, "minor", 0)
 
     def synchronize(self, device: Any = None) -> None:
         self.machine.synchronize(device)
@@ -169,6 +172,7 @@ def as_module(machine: Machine) -> ModuleType:
     module = ModuleType(f"torch.{vendor.device}")
     left_out = set() if vendor.memory else set(MEMORY)
     left_out |= set() if vendor.graph else set(GRAPHS)
+    left_out |= vendor.lacks | machine.settings.missing_api
     for name in dir(Interface):
         if (not name.startswith("_") or name == "_is_in_bad_fork") and name not in left_out:
             setattr(module, name, getattr(interface, name))

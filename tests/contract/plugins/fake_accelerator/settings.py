@@ -15,7 +15,7 @@ class Vendor:
 
     device: torch's device type. label: how its error messages call it. name: of the device. package: import name.
     graph: class name of its graphs, or None. memory: whether it tells what memory is in use. lost: message of a lost
-    device. properties: of get_device_properties beside name and total_memory.
+    device. properties: of get_device_properties beside name and total_memory. lacks: further functions that it does not have.
     """
 
     device: str
@@ -27,6 +27,7 @@ class Vendor:
     graph: str | None = None
     memory: bool = True
     properties: dict[str, Any] = field(default_factory=dict)
+    lacks: frozenset[str] = frozenset()
 
 
 class Settings:
@@ -41,6 +42,7 @@ class Settings:
         self.clock = env.get("FAKE_CLOCK", "honest")
         self.lost_after = int(env["FAKE_LOST_AFTER"]) if "FAKE_LOST_AFTER" in env else None
         self.missing = frozenset(filter(None, env.get("FAKE_MISSING_OP", "").split(",")))
+        self.missing_api = frozenset(filter(None, env.get("FAKE_MISSING_API", "").split(",")))
         self.record = env.get("FAKE_RECORD")
         if self.clock not in ("honest", "lies", "stuck", "unsynchronized"):
             raise ValueError(f"FAKE_CLOCK={self.clock}: lies, stuck or unsynchronized")

@@ -1,5 +1,6 @@
 """A fake torch_musa (Moore Threads): the device `musa`."""
 
+import torch
 from fake_accelerator import Vendor, install
 
 __version__ = "2.7.1"
@@ -14,5 +15,7 @@ _machine, musa = install(
         lost="MUSA error: an illegal memory access was encountered",
         graph="MUSAGraph",
         properties={"major": 3, "minor": 1, "multi_processor_count": 56},
+        lacks=frozenset({"init"}),
     )
 )
+torch.version.musa = "4.3.0"
