@@ -12,6 +12,7 @@ from bench.errors import DefinitionError
 
 MISSING = "-"
 
+MEGA = 1e6
 GIGA = 1e9
 TERA = 1e12
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import msgspec
 from bench import project
 from bench.commands import options
 from bench.devices.achieved import fingerprint, load_achieved
-from bench.devices.adapter import open_device, present_devices
+from bench.devices.adapter import open_device, present_devices, problems
 from bench.devices.sheet import CONFIDENCE, Figure, Sheet, known_sheets, load_sheet
+from bench.devices.telemetry.reading import Reading
 from bench.errors import DefinitionError, listed, nearest
 from bench.report.layout import Column, Table
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
@@ -58,7 +60,8 @@ def _list(vendor: str | None, form: str, no_color: bool) -> None:
             raise DefinitionError(f"no sheet of vendor '{vendor}'{hint}")
         sheets = chosen
     if form == "json":
-        content = {"here": {d: open_device(d).facts() for d in present_devices()}, "sheets": sheets}
+        here = {d: open_device(d).facts() for d in present_devices()}
+        content = {"here": here, "problems": problems(), "sheets": sheets}
         emit(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
         return
     tables = [_here_table()] if vendor is None else []
@@ -66,15 +69,42 @@ def _list(vendor: str | None, form: str, no_color: bool) -> None:
 
 
 def _here_table() -> Table:
-    table = Table([Column("on this machine"), Column("name"), Column("memory"), Column("cores"), Column("calibrated")])
+    table = Table([
+        Column("on this machine"), Column("name"), Column("memory"), Column("sheet", keep=7),
+        Column("runtime", keep=3), Column("state", keep=6), Column("telemetry", keep=4), Column("calibrated", keep=5),
+    ])  # fmt: skip
     for device in present_devices():
-        facts = open_device(device).facts()
+        adapter = open_device(device)
+        facts, told = adapter.facts(), adapter.read()
         roof = load_achieved(fingerprint(facts))
+        software = [f"driver {told.driver}"] if told.driver else []
+        software += [facts["runtime"]] if "runtime" in facts else []
         table.rows.append([
-            device, facts.get("name", MISSING), facts.get("memory", MISSING), facts.get("cores", MISSING),
-            "no: bench calibrate -d cpu" if roof is None else roof.made[:10],
+            device, facts.get("name", MISSING), facts.get("memory", MISSING),
+            facts.get("sheet", "none: its own peaks are measured").split(" (")[0].split(":")[0],
+            ", ".join(software) or MISSING,
+            _state(told), _telemetry(told), f"no: bench calibrate -d {device}" if roof is None else roof.made[:10],
         ])  # fmt: skip
+    table.notes = [f"! {told}" for told in problems()]
     return table
+
+
+def _state(told: Reading) -> str:
+    """Who uses the device, and what it complains of."""
+    parts = [told.health] if told.health and told.health.lower() != "ok" else []
+    if told.processes:
+        parts.append("in use by " + listed([f"pid {p.pid} {p.name}".strip() for p in told.processes], 3))
+    if told.throttle:
+        parts.append("held back: " + ", ".join(told.throttle))
+    return "; ".join(parts) or ("idle" if told.processes is not None else "not told")
+
+
+def _telemetry(told: Reading) -> str:
+    """What the device tells of itself; `bench devices NAME` says why the rest is missing."""
+    names = {"power_w": "power", "energy_j": "energy", "clock_hz": "clock", "temperature_c": "temperature",
+             "utilization": "utilization"}  # fmt: skip
+    found = [name for key, name in names.items() if getattr(told, key) is not None]
+    return ", ".join(found) or "none"
 
 
 def _sheet_table(sheets: dict[str, Sheet]) -> Table:
@@ -103,24 +133,36 @@ def _flops(sheet: Sheet, dtype: str) -> str:
 
 
 def _here(name: str, form: str) -> None:
-    facts = open_device(name).facts()
+    adapter = open_device(name)
+    facts, told = adapter.facts(), adapter.read()
     roof = load_achieved(fingerprint(facts))
     if form == "json":
-        emit(
-            msgspec.json.format(
-                msgspec.json.encode({"device": name, "facts": facts, "achieved": roof}), indent=2
-            ).decode()
-        )
+        content = {"device": name, "facts": facts, "reading": dataclasses.asdict(told), "achieved": roof}
+        emit(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
         return
     emit(f"{name}: on this machine, measured")
     for key, value in facts.items():
         emit(f"  {key:<12} {value}")
+    emit(f"  state        {_state(told)}")
+    for key, value in dataclasses.asdict(told).items():
+        if isinstance(value, float):
+            emit(f"  {key:<12} {value:.4g} (now, {told.source})")
+    for reason, keys in _reasons(told).items():
+        emit(f"  not told     {', '.join(keys)}: {reason}")
     if roof is None:
-        emit("  peaks        not known; find them with: bench calibrate -d cpu")
+        emit(f"  peaks        not known; find them with: bench calibrate -d {name}")
         return
     for dtype, rate in roof.gemm_flops.items():
         emit(f"  gemm {dtype:<7} {scaled(rate, 'FLOP/s')} (measured {roof.made[:10]})")
     emit(f"  memory       {scaled(roof.bytes_per_s, 'B/s')} (measured {roof.made[:10]})")
+
+
+def _reasons(told: Reading) -> dict[str, list[str]]:
+    """Reason -> the figures that are missing for it."""
+    found: dict[str, list[str]] = {}
+    for key, reason in told.missing.items():
+        found.setdefault(reason, []).append(key)
+    return found
 
 
 def _one(name: str, form: str, no_color: bool) -> None:

@@ -14,7 +14,8 @@ from bench.project import runs_folder
 @click.argument("names", nargs=-1, metavar="[WORKLOAD|SUITE]...", shell_complete=options.complete_workload)
 @click.option(
     "-d", "--device", "devices", multiple=True, metavar="DEVICE", shell_complete=options.complete_device,
-    help="A device of this machine (cpu) is measured; a sheet (h100-sxm) is modelled. Repeatable.  [default: cpu]",
+    help="A device of this machine (cpu, cuda:0, npu:0) is measured; a sheet (h100-sxm) is modelled. Repeatable."
+    "  [default: the first accelerator, else cpu]",
 )  # fmt: skip
 @options.sweep
 @click.option("--out", metavar="FOLDER", help="Where run files go.  [default: results/runs, or BENCH_RESULTS]")
@@ -24,12 +25,14 @@ from bench.project import runs_folder
 @click.option("--check", is_flag=True, help="Modelled cases: also run the program at reduced size here, and check it.")
 @click.option("--limit", type=click.FloatRange(1, 86400), metavar="SECONDS", help="End a case after this long.")
 @click.option("--memory", type=click.FloatRange(0.01), metavar="GB", help="Memory one case may use.")
+@click.option("--allow-busy", is_flag=True, help="Measure although others use the device; every row is marked.")
 @options.output_format
 @options.quiet
 @options.no_color
 def command(
     names: tuple[str, ...], devices: tuple[str, ...], out: str | None, resume: str | None, dry_run: bool,
-    check: bool, limit: float | None, memory: float | None, form: str, quiet: bool, no_color: bool, **sweep: Any,
+    check: bool, allow_busy: bool, limit: float | None, memory: float | None, form: str, quiet: bool, no_color: bool,
+    **sweep: Any,
 ) -> int:  # fmt: skip
     """Measure WORKLOADs on this machine, or model them on DEVICEs that are not here.
 
@@ -47,8 +50,8 @@ def command(
     if resume is not None and (names or devices or dry_run or any(value not in (None, ()) for value in sweep.values())):
         raise click.UsageError("--resume goes on as the run was planned: leave out workloads, devices and sweep flags")
     asked = session.Request(
-        names=names or ("smoke",), devices=devices or ("cpu",), overrides=options.overrides(sweep),
-        time_s=sweep["time_s"], memory_gb=memory, check=check,
+        names=names or ("smoke",), devices=devices, overrides=options.overrides(sweep),
+        time_s=sweep["time_s"], memory_gb=memory, check=check, allow_busy=allow_busy,
     )  # fmt: skip
     if dry_run:
         session.show_plan(asked, form, no_color)

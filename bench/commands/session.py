@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import msgspec
 from bench import project
 from bench.commands.progress import Progress, expected_s
 from bench.devices.achieved import fingerprint
-from bench.devices.adapter import open_device, present_devices
+from bench.devices.adapter import open_device, present_devices, problems
 from bench.devices.sheet import known_sheets, load_sheet
 from bench.errors import BenchError, DefinitionError, DeviceError, ResultError, listed, nearest
 from bench.measure.runner import Limits, Planned, run_cases
@@ -44,6 +45,7 @@ class Request:
     time_s: float | None = None
     memory_gb: float | None = None
     check: bool = False
+    allow_busy: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,21 @@ def plan(asked: Request) -> list[Planned]:
     if asked.memory_gb is not None:
         cases = [msgspec.structs.replace(case, memory_gb=asked.memory_gb) for case in cases]
     planned: list[Planned] = []
-    for device in dict.fromkeys(asked.devices):
+    for device in dict.fromkeys(asked.devices or default_devices(here)):
         if device not in here and device not in sheets:
             known = [*here, *sheets]
             hint = nearest(device, known) or f"; here: {listed(here)}; sheets: {listed(sheets)}"
-            raise DefinitionError(f"unknown device '{device}'{hint} (see: bench devices)")
+            reasons = "".join(f". {told}" for told in problems())
+            raise DefinitionError(f"unknown device '{device}'{hint} (see: bench devices){reasons}")
         if device not in here:
             load_sheet(device)  # a bad sheet is an error before anything runs
         planned += [Planned(device, case, device in here, asked.check) for case in cases]
     return planned
+
+
+def default_devices(here: dict[str, str]) -> list[str]:
+    """Return what is measured when nothing is asked for: the first accelerator, else the CPU."""
+    return [next((name for name in here if name != "cpu"), "cpu")]
 
 
 def _check_routing(cases: list[Case]) -> None:
@@ -99,7 +107,10 @@ def start(asked: Request, folder: Path) -> Started:
         from bench.measure.worker import NO_TORCH
 
         raise DeviceError(f"{NO_TORCH}; modelling does not: bench run {' '.join(asked.names)} -d h100-sxm")
-    devices = {each.device: open_device(each.device).facts() for each in planned if each.present}
+    devices: dict[str, dict[str, str]] = {}
+    for device in dict.fromkeys(each.device for each in planned if each.present):
+        devices[device], busy = _before(device, asked.allow_busy)
+        planned = [msgspec.structs.replace(p, busy=busy) if p.device == device else p for p in planned]
     for each in planned:
         if not each.present:
             devices.setdefault(each.device, {"name": load_sheet(each.device).name, "modelled": "from its sheet"})
@@ -109,6 +120,33 @@ def start(asked: Request, folder: Path) -> Started:
         environment.warnings = _warnings()
     run = new_run(new_run_id("+".join(list(devices)[:2])), environment, [msgspec.to_builtins(p) for p in planned])
     return Started(Journal.create(folder, run), planned)
+
+
+def _before(device: str, allow_busy: bool) -> tuple[dict[str, str], str]:
+    """Return a device's facts with what it says of itself while idle, and who else uses it ("" for nobody).
+
+    Raises: DeviceError when others use it and the run does not allow that.
+    """
+    adapter = open_device(device)
+    facts, told = dict(adapter.facts()), adapter.read()
+    if told.power_w is not None:
+        facts["idle power"] = f"{told.power_w:.1f} W ({told.power_basis or told.source})"
+    if told.driver is not None:
+        facts["driver"] = told.driver
+    if told.power_limit_w is not None:
+        facts["power limit"] = f"{told.power_limit_w:.0f} W"
+    others = [p for p in told.processes or () if p.pid != os.getpid()]
+    busy = listed(
+        [
+            f"pid {p.pid} {p.name} ({data_size(p.memory_bytes) if p.memory_bytes else 'memory not told'})".replace(
+                "  ", " "
+            )
+            for p in others
+        ]
+    )
+    if others and not allow_busy:
+        raise DeviceError(f"{device} is in use by {busy}; stop it, or run with --allow-busy, which marks every row")
+    return facts, busy if others else ""
 
 
 def resume(folder: Path, name: str) -> Started:

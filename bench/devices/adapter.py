@@ -9,21 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from bench.devices.telemetry.reading import Reading
 from bench.errors import DeviceError
 from bench.operators.interface import Step
 
 
 @dataclass(frozen=True)
-class Telemetry:
-    """What a device said of itself over a timed window; None where it cannot say, and `why` says why."""
+class Launch:
+    """How a step is launched: run it by calling `run`; `how` is "graph" or "eager", None where there is no such choice.
 
-    power_w: float | None = None
-    power_basis: str | None = None
-    utilization: float | None = None
-    temperature_c: float | None = None
-    clock_hz: float | None = None
+    why: for an eager step of a device that has graphs, why it was not captured.
+    """
+
+    run: Callable[[], Any]
+    how: Literal["graph", "eager"] | None = None
     why: str | None = None
 
 
@@ -64,8 +65,11 @@ class Adapter(Protocol):
     def memory_peak(self) -> int | None:
         """Largest use of device memory since the process began, or None."""
 
-    def telemetry(self) -> Telemetry:
-        """Return what the device reports about the window that just ended."""
+    def capture(self, step: Callable[[], Any]) -> Launch:
+        """Capture a step so that it is launched as one graph; the step itself where the device has none."""
+
+    def read(self) -> Reading:
+        """Return what the device says of itself now (power, clock, temperature); what it cannot say is None."""
 
 
 def adapter_classes() -> dict[str, Callable[[int], Adapter]]:
@@ -96,6 +100,16 @@ def present_devices() -> dict[str, str]:
     return found
 
 
+def problems() -> list[str]:
+    """Return why devices of which something is here cannot be used, and what to do: one line each."""
+    found: list[str] = []
+    for cls in adapter_classes().values():
+        told = cls.problem() if hasattr(cls, "problem") else None
+        if told is not None:
+            found.append(told)
+    return found
+
+
 def open_device(name: str) -> Adapter:
     """Return the adapter of a device of this machine.
 
@@ -103,6 +117,7 @@ def open_device(name: str) -> Adapter:
     """
     vendor = present_devices().get(name)
     if vendor is None:
-        raise DeviceError(f"device '{name}' is not on this machine; here: {', '.join(present_devices())}")
+        reasons = "".join(f". {told}" for told in problems())
+        raise DeviceError(f"device '{name}' is not on this machine; here: {', '.join(present_devices())}{reasons}")
     _, _, index = name.partition(":")
     return adapter_classes()[vendor](int(index or 0))

@@ -11,7 +11,9 @@ from typing import Any
 
 import psutil
 
-from bench.devices.adapter import Telemetry
+from bench.devices.adapter import Launch
+from bench.devices.telemetry import rapl
+from bench.devices.telemetry.reading import Reading
 from bench.operators.interface import Step
 
 # The host may share a larger cache among its guests; operands outgrow the one that is reported, within reason.
@@ -115,5 +117,8 @@ class CpuAdapter:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if platform.system() == "Darwin" else peak * 1024
 
-    def telemetry(self) -> Telemetry:
-        return Telemetry(why="this CPU adapter reads no power sensor")
+    def capture(self, step: Callable[[], Any]) -> Launch:
+        return Launch(step)
+
+    def read(self) -> Reading:
+        return rapl.read()

@@ -6,6 +6,7 @@ A figure without a value is one that nobody published; what depends on it is the
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -13,10 +14,14 @@ from typing import Literal
 import msgspec
 
 from bench import project
-from bench.units import GIGA, TERA
+from bench.units import GIGA, TERA, data_size
 
 # By vendor, or straight in a person's own devices/ folder; devices/calibrations/ lies one level deeper.
 PATTERNS = ("*.toml", "*/*.toml")
+# A device shows a little less memory than is sold, or a little more where a "GB" is 2**30 bytes.
+MEMORY_SHARE = (0.88, 1.12)
+# Cores that torch counts as the sheet does; MUSA cores or AI cores are another count of the same chip.
+COUNTED = ("SM", "cube core", "MP", "CU")
 DTYPES = ("fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4")
 
 Confidence = Literal["A", "B", "C", "U"]
@@ -87,6 +92,7 @@ class Sheet(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     family: str | None = None
     adapter: str
     torch_device: str
+    torch_names: list[str] = []
     dist_backend: str | None = None
     software: str | None = None
     arch: str | None = None
@@ -154,6 +160,32 @@ def load_sheet(device: str) -> Sheet:
     """
     path = project.find("devices", device, *PATTERNS, noun="device", command="bench devices")
     return _read(path, path.stat().st_mtime_ns)
+
+
+def match_sheet(adapter: str, name: str, memory_bytes: int | None, cores: int | None) -> tuple[str | None, str]:
+    """Return (sheet id, why) for the device that torch calls `name`, or (None, why not).
+
+    A name alone is not enough: boards of one name are sold with other memory and with fewer cores.
+    """
+    refused = f"no sheet of adapter '{adapter}' lists the name '{name}' in torch_names"
+    for device in known_sheets():
+        sheet = load_sheet(device)
+        if sheet.adapter != adapter or not any(fnmatchcase(name, pattern) for pattern in sheet.torch_names):
+            continue
+        size, count = sheet.memory_bytes, _counted(sheet)
+        if size and memory_bytes and not MEMORY_SHARE[0] < memory_bytes / size < MEMORY_SHARE[1]:
+            refused = f"'{name}' has {data_size(memory_bytes)}, sheet {device} {data_size(size)}"
+        elif count and cores and cores != count:
+            refused = f"'{name}' has {cores} cores, sheet {device} {count:g}"
+        else:
+            told = [part for part in (memory_bytes and data_size(memory_bytes), cores and f"{cores} cores") if part]
+            return device, " and ".join([f"the name '{name}'", *told])
+    return None, refused
+
+
+def _counted(sheet: Sheet) -> float | None:
+    cores = sheet.cores
+    return None if cores is None or cores.name not in COUNTED or cores.count is None else cores.count.value
 
 
 @lru_cache(maxsize=256)

@@ -11,9 +11,11 @@ from typing import Any
 from bench.devices.achieved import fingerprint, load_achieved
 from bench.devices.adapter import Adapter
 from bench.devices.sheet import load_sheet
-from bench.errors import DeviceError, Unsupported
+from bench.errors import Unsupported
 from bench.measure.correctness import check, plan_check
+from bench.measure.launch import Timed, prepare
 from bench.measure.rows import new_row, set_work
+from bench.measure.sampler import Sampler, Window
 from bench.measure.timer import Samples, sample
 from bench.operators.cost import read_cost
 from bench.operators.kernel import Work
@@ -26,8 +28,8 @@ from bench.workloads.schema import Case
 # Operands outgrow the last-level cache by this factor, in at most so many copies. A guest sees less cache than it gets.
 CACHE_FACTOR = 8
 MOST_COPIES = 64
-# A sample shorter than this is repeated inside, so that the clock's own cost stays below a thousandth.
-SHORTEST_SAMPLE_S = 5e-4
+# Time for the launch-by-launch figure beside a captured decode step's.
+EAGER_SHARE = 0.2
 
 Report = Callable[[str], None]
 
@@ -64,14 +66,18 @@ def measure(case: Case, adapter: Adapter, report: Report) -> Row:
 
     report("timing")
     with _inference():
-        once, calls = _timed(program, operators, adapter)
-        samples = sample(once, case.time_s)
-    _fill_time(row, samples, calls)
+        timed = prepare(program, operators, adapter)
+        with Sampler(adapter.read) as sampler:
+            samples = sample(timed.once, case.time_s)
+        _fill_time(row, samples, timed)
+        if timed.launch.how == "graph" and case.phase == "decode":
+            report("eager")
+            launches = prepare(program, operators, adapter, eager=True)
+            row.eager_step_s = median(sample(launches.once, case.time_s * EAGER_SHARE).seconds)
     row.scope = _scope(case, operators)
     row.operators = dict(operators.used)
     row.memory_peak_bytes = adapter.memory_peak()
-    told = adapter.telemetry()
-    row.power_w, row.power_basis = told.power_w, told.power_basis
+    _fill_telemetry(row, sampler.window)
     _fill_roofs(row, case, adapter)
     row.wall_s = time.perf_counter() - start
     return row
@@ -115,58 +121,6 @@ def _inference() -> contextlib.AbstractContextManager[Any]:
     return torch.inference_mode()
 
 
-def _timed(program: Callable[[Any], Any], operators: Any, adapter: Adapter) -> tuple[Callable[[], float], int]:
-    """Return a function that times one sample in seconds of one call, and the calls a sample holds."""
-    if operators.layers is not None:
-        return _scaled(program, operators, adapter), 1
-    program(operators)
-    first = _clocked(adapter, lambda: program(operators))
-    inner = max(1, math.ceil(SHORTEST_SAMPLE_S / max(first, 1e-9)))
-    calls = inner * operators.copies
-
-    def many() -> None:
-        for _ in range(inner):
-            program(operators)
-
-    return (lambda: _clocked(adapter, many) / calls), calls
-
-
-def _clocked(adapter: Adapter, step: Callable[[], Any]) -> float:
-    """Return the seconds of one run of a step.
-
-    Raises: DeviceError for a time that cannot be: it would spoil the row, and a NaN the whole run file.
-    """
-    seconds = adapter.time(step, 1)[0]
-    if not 0 < seconds < math.inf:
-        raise DeviceError(f"the clock of {adapter.name} gave {seconds} s for a step; its adapter needs repair")
-    return seconds
-
-
-def _scaled(program: Callable[[Any], Any], operators: Any, adapter: Adapter) -> Callable[[], float]:
-    """Time a model of which only some layers run, scaled to all: the part outside layers once, each kind by its count.
-
-    One sample is one round: nothing but embedding and head, then each kind of layer alone on top of it.
-    """
-    program(operators)
-    kinds = {kind: (count, runs) for kind, (count, runs) in operators.repeated.items() if runs}
-
-    def alone(kind: str) -> float:
-        operators.only = kind
-        try:
-            return _clocked(adapter, lambda: program(operators))
-        finally:
-            operators.only = None
-
-    def once() -> float:
-        outside = alone("")
-        total = outside
-        for kind, (count, runs) in kinds.items():
-            total += (alone(kind) - outside) * count / runs
-        return total
-
-    return once
-
-
 def _scope(case: Case, operators: Any) -> str | None:
     """What the number covers, where that is not the whole model on all its devices."""
     parts: list[str] = []
@@ -180,8 +134,9 @@ def _scope(case: Case, operators: Any) -> str | None:
     return "; ".join(parts) or None
 
 
-def _fill_time(row: Row, samples: Samples, calls: int) -> None:
+def _fill_time(row: Row, samples: Samples, timed: Timed) -> None:
     row.status = "ok"
+    row.launch, row.launch_reason = timed.launch.how, timed.launch.why
     row.step_s = median(samples.seconds)
     row.samples_s = [float(f"{s:.6g}") for s in samples.seconds]
     row.interval = samples.interval
@@ -190,10 +145,21 @@ def _fill_time(row: Row, samples: Samples, calls: int) -> None:
     row.p99_s = percentile(samples.seconds, 0.99, FEWEST_FOR_P99)
     row.warmup_s, row.warmup_samples = samples.warmup_s, samples.warmup_samples
     row.timed_s, row.stop_reason = samples.timed_s, samples.stop_reason
-    row.calls_per_sample = calls
+    row.calls_per_sample = timed.calls
     row.stable = samples.stable
     row.flags = oddities(samples.seconds) + ([] if samples.stable else ["unstable"])
     fill_rates(row)
+
+
+def _fill_telemetry(row: Row, window: Window) -> None:
+    row.power_w, row.power_basis = window.power_w, window.power_basis
+    row.power_samples, row.power_validity = window.power_samples, window.power_validity
+    row.device_utilization, row.temperature_c = window.utilization, window.temperature_max_c
+    row.clock_hz, row.lowest_clock_hz = window.clock_mean_hz, window.clock_lowest_hz
+    row.throttle = None if window.throttle is None else list(window.throttle)
+    shown = {"power_w": "power_w", "utilization": "device_utilization", "temperature_max_c": "temperature_c",
+             "clock_mean_hz": "clock_hz", "throttle": "throttle"}  # fmt: skip
+    row.telemetry_missing = {field: window.missing[name] for name, field in shown.items() if name in window.missing}
 
 
 def _fill_roofs(row: Row, case: Case, adapter: Adapter) -> None:

@@ -16,6 +16,7 @@ import msgspec
 import psutil
 
 from bench.devices.adapter import open_device
+from bench.devices.detect import known, recall
 from bench.devices.sheet import load_sheet
 from bench.errors import BenchError
 from bench.measure.rows import modelled_rows, new_row
@@ -39,12 +40,14 @@ class Planned(msgspec.Struct, frozen=True):
     """One case on one device, and whether that device is here (measured) or a sheet (modelled).
 
     check: a modelled case's program is also run at reduced size on this CPU.
+    busy: who else used the device when the run began; every row is marked with it.
     """
 
     device: str
     case: Case
     present: bool
     check: bool = False
+    busy: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -122,7 +125,10 @@ def _measured(each: Planned, index: int, total: int, listen: Listen, limits: Lim
     context = _context()
     receiving, sending = context.Pipe(duplex=False)
     process = context.Process(
-        target=_work, args=(sending, msgspec.json.encode(each.case), each.device), name=each.case.case_id, daemon=True
+        target=_work,
+        args=(sending, msgspec.json.encode(each.case), each.device, known()),
+        name=each.case.case_id,
+        daemon=True,
     )
     process.start()
     sending.close()
@@ -144,6 +150,9 @@ def _measured(each: Planned, index: int, total: int, listen: Listen, limits: Lim
         receiving.close()
     if row.wall_s is None:
         row.wall_s = time.monotonic() - start
+    if each.busy:
+        row.flags = [*row.flags, "busy"]
+        row.notes = [*row.notes, f"the device was in use by others: {each.busy}"]
     return row
 
 
@@ -155,9 +164,10 @@ def _read(each: Planned, content: bytes) -> Row:
         return _failed(each, "error", f"the worker's row cannot be read: {error}")
 
 
-def _work(connection: Any, content: bytes, device: str) -> None:
+def _work(connection: Any, content: bytes, device: str, answers: bytes) -> None:
     from bench.measure.worker import work
 
+    recall(answers)
     work(connection, content, device)
 
 
@@ -182,7 +192,7 @@ def in_worker(module: str, function: str, argument: str, report: Callable[[str],
     """
     context = _context()
     receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=_call, args=(sending, module, function, argument), daemon=True)
+    process = context.Process(target=_call, args=(sending, module, function, argument, known()), daemon=True)
     process.start()
     sending.close()
     try:
@@ -202,9 +212,10 @@ def in_worker(module: str, function: str, argument: str, report: Callable[[str],
         receiving.close()
 
 
-def _call(connection: Any, module: str, function: str, argument: str) -> None:
+def _call(connection: Any, module: str, function: str, argument: str, answers: bytes) -> None:
     from bench.measure.worker import classify, end_with_parent
 
+    recall(answers)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     try:
@@ -218,10 +229,11 @@ def _call(connection: Any, module: str, function: str, argument: str) -> None:
 
 def _context() -> Any:
     """Return a way to start workers: a server that has torch loaded and forks, else fresh processes."""
+    # An adapter imports its plugin itself: one that is broken would take torch down for every device.
+    os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     os.environ.setdefault("GLIBC_TUNABLES", MALLOC)
-    os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["bench.measure.preload"])
     _start_server()

@@ -112,8 +112,15 @@ class Sampler:
         while True:
             self._take()
             self._first.set()
-            if self._over.wait(self._period_s):
+            if self._silent() or self._over.wait(self._period_s):
                 return
+
+    def _silent(self) -> bool:
+        """Whether the device told no figure at all: asking again would only disturb what is timed."""
+        if not self._taken or any(getattr(self._taken[-1][1], name) is not None for name in LARGEST):
+            return False
+        self._failure = self._taken[-1][1].missing["power_w"]
+        return True
 
     def _take(self) -> None:
         before = self._clock()

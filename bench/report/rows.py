@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from bench.errors import listed
 from bench.report.layout import Column, Table
 from bench.results.compare import source_of
 from bench.results.record import Row, Run
@@ -51,6 +52,7 @@ def run_table(rows: list[Row]) -> Table:
         Column("case"), Column("on", keep=9 if several else 8), Column("time", right=True),
         Column("+-", right=True, keep=8), Column("rate", right=True),
         Column("MFU", right=True, keep=5), Column("MBU", right=True, keep=6),
+        Column("launch", keep=4), Column("energy", right=True, keep=3),
         Column("bound", keep=4), Column("imbalance", right=True, keep=2), Column("memory", right=True, keep=1),
         Column("source", keep=9),
     ])  # fmt: skip
@@ -58,11 +60,11 @@ def run_table(rows: list[Row]) -> Table:
     for row in rows:
         on = f"{row.device}, {row.unit}" if several else ""
         if row.status != "ok":
-            table.rows.append([short[row.case_id], on, MISSING, "", "", "", "", "", "", "", row.status])
+            table.rows.append([short[row.case_id], on, MISSING, *[""] * (len(table.columns) - 4), row.status])
             continue
         table.rows.append([
             short[row.case_id], on, mark(row) + seconds(row.step_s), plus_minus(row), mark(row) + rate(row),
-            utilization(row, "mfu"), utilization(row, "mbu"), row.bound or "",
+            utilization(row, "mfu"), utilization(row, "mbu"), launch(row), energy(row), row.bound or "",
             MISSING if row.imbalance is None else f"{row.imbalance:.2f}",
             data_size(row.memory_bytes), marked_source(row),
         ])  # fmt: skip
@@ -110,6 +112,20 @@ def utilization(row: Row, key: str) -> str:
     return MISSING if achieved is None else f"{mark(row)}{percent(achieved)}*"
 
 
+def launch(row: Row) -> str:
+    """Return how the step was launched, with the time of the other way where both were measured."""
+    if row.eager_step_s is not None:
+        return f"{row.launch}, eager {seconds(row.eager_step_s)}"
+    return row.launch or ""
+
+
+def energy(row: Row) -> str:
+    """Return joules per token, else watts; nothing where no sensor could be trusted."""
+    if row.joules_per_token is not None:
+        return f"{three_digits(row.joules_per_token)} J/token"
+    return "" if row.power_w is None else f"{three_digits(row.power_w)} W"
+
+
 def marked_source(row: Row) -> str:
     """Return the source, with "scaled" or "part" where the number does not cover the whole, and what is odd."""
     marks = [source_of(row)]
@@ -124,12 +140,17 @@ def notes(rows: list[Row]) -> list[str]:
     if any(row.mfu is None and row.mfu_achieved is not None for row in rows):
         found.append("* of the best rates that `bench calibrate -d cpu` reached on this machine")
     elif any(row.source == "measured" and row.status == "ok" and row.mfu is None for row in rows):
-        found.append("MFU and MBU need this machine's own peaks: bench calibrate -d cpu")
+        devices = listed(sorted({row.device for row in rows if row.source == "measured" and row.mfu is None}))
+        found.append(f"MFU and MBU need peaks, of a sheet or reached here: bench calibrate -d {devices}")
     tiers = {row.tier for row in rows if row.source == "modelled" and row.tier}
     if tiers:
         found.append(f"~ modelled, not measured (tier {', '.join(sorted(tiers))}); +- is P10 to P90 of its residuals")
     if any(row.source == "measured" and row.interval for row in rows):
         found.append("+- is the 95 % interval of the median inside one process; between processes noise is larger")
+    for basis in dict.fromkeys(row.power_basis for row in rows if row.power_w is not None):
+        found.append(f"energy is measured, over the timed window: {basis}")
+    for reason in dict.fromkeys(row.launch_reason for row in rows if row.launch_reason):
+        found.append(f"eager: {reason}")
     if any("unstable" in row.flags for row in rows):
         found.append("unstable: the interval is wider than 3 % to a side; see: bench doctor")
     scopes = dict.fromkeys(row.scope for row in rows if row.scope)
@@ -192,6 +213,8 @@ def as_csv(rows: list[Row]) -> str:
         "flags",
         "deployment",
         "interval",
+        "throttle",
+        "telemetry_missing",
     }
     names = [name for name in Row.__struct_fields__ if name not in listed]
     out = io.StringIO()

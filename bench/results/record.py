@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 # 1 (2026-11): first form.
-SCHEMA_VERSION = 1
+# 2 (2026-11): how a step was launched and its eager time; what the device said of itself over the timed window.
+SCHEMA_VERSION = 2
 
 Source = Literal["measured", "modelled", "published"]
 Tier = Literal["calibrated", "transferred", "sheet"]
@@ -81,6 +82,10 @@ class Row(msgspec.Struct, kw_only=True):
     stop_reason: str | None = None
     stable: bool | None = None
     flags: list[str] = []
+    # How the step was launched: one captured graph, or launch by launch; `eager_step_s` is the second beside the first.
+    launch: Literal["graph", "eager"] | None = None
+    launch_reason: str | None = None
+    eager_step_s: Positive | None = None
     # throughput of the unit (one die, one package, the machine)
     prompt_tokens_per_s: float | None = None
     output_tokens_per_s: float | None = None
@@ -100,9 +105,18 @@ class Row(msgspec.Struct, kw_only=True):
     bound: str | None = None
     memory_bytes: float | None = None
     memory_peak_bytes: float | None = None
+    # What the device said of itself over the timed window. `telemetry_missing` says why a figure is null.
     power_w: float | None = None
     power_basis: str | None = None
+    power_samples: int | None = None
+    power_validity: str | None = None
     joules_per_token: float | None = None
+    device_utilization: float | None = None
+    temperature_c: float | None = None
+    clock_hz: float | None = None
+    lowest_clock_hz: float | None = None
+    throttle: list[str] | None = None
+    telemetry_missing: dict[str, str] = {}
     # checks
     correct: bool | None = None
     correct_detail: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.devices import adapter
-from bench.devices.adapter import Telemetry, adapter_classes, open_device, present_devices
+from bench.devices.adapter import adapter_classes, open_device, present_devices
 from bench.devices.cpu import CpuAdapter
 from bench.errors import DeviceError
 
@@ -110,8 +110,3 @@ def test_a_package_that_fails_when_asked_for_its_devices_is_named_too(installed)
 
 def test_a_broken_package_is_a_matter_of_devices():
     assert DeviceError.exit_code == 3
-
-
-def test_a_device_that_tells_nothing_tells_no_zeros():
-    told = Telemetry()
-    assert {told.power_w, told.utilization, told.temperature_c, told.clock_hz} == {None}

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.devices.adapter import Telemetry
+from bench.devices.adapter import Launch
+from bench.devices.telemetry.reading import Reading
 from bench.operators import noise
 from bench.operators.torch_operators import TorchOperators
 
@@ -96,7 +97,7 @@ class FakeAdapter:
         self.cache = 1
         self.operator_class = TorchOperators
         self.made: list[Any] = []
-        self.told = Telemetry()
+        self.told = Reading()
         self.sheet_id: str | None = None
         self.before: Callable[[Any], None] = lambda _: None
 
@@ -131,7 +132,10 @@ class FakeAdapter:
     def memory_peak(self) -> int | None:
         return 12_345
 
-    def telemetry(self) -> Telemetry:
+    def capture(self, step: Callable[[], Any]) -> Launch:
+        return Launch(step)
+
+    def read(self) -> Reading:
         return self.told
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from bench.devices.achieved import achieved_path, fingerprint
-from bench.devices.adapter import Telemetry
 from bench.errors import DeviceError, Unsupported
+from bench.measure import case as case_module
 from bench.measure.case import measure, unsupported_row
+from bench.measure.sampler import Sampler, Window
 from bench.operators.torch_operators import TorchOperators
 from bench.workloads.decoder import Deployment
 from bench.workloads.routing import Routing
@@ -370,12 +371,15 @@ def test_utilization_is_of_what_calibration_reached_where_there_is_one(fake, pro
     assert (row.mfu, row.mbu) == (None, None)
 
 
-def test_energy_comes_from_what_the_device_told(fake):
+def test_energy_comes_from_what_the_device_told(fake, monkeypatch):
     # 300 W at 133.3 tokens per second.
-    adapter = fake(by_layers)
-    adapter.told = Telemetry(power_w=300.0, power_basis="board")
-    row = measure(decode("tiny-moe"), adapter, quiet)
-    assert row.power_basis == "board"
+    class Told(Sampler):
+        def __exit__(self, *_):
+            self.window = Window(5.0, power_w=300.0, power_samples=99, power_validity="ok", power_basis="board")
+
+    monkeypatch.setattr(case_module, "Sampler", Told)
+    row = measure(decode("tiny-moe"), fake(by_layers), quiet)
+    assert (row.power_basis, row.power_samples, row.power_validity) == ("board", 99, "ok")
     assert row.joules_per_token == pytest.approx(2.25)
 
 

@@ -34,7 +34,8 @@ import signal
 import sys
 import time
 
-from bench.devices.adapter import Telemetry
+from bench.devices.adapter import Launch
+from bench.devices.telemetry.reading import Reading
 
 WAYS = {ways!r}
 
@@ -109,8 +110,11 @@ class BrokenAdapter:
     def memory_peak(self):
         return "a lot" if self.way == "bad row" else None
 
-    def telemetry(self):
-        return Telemetry()
+    def capture(self, step):
+        return Launch(step)
+
+    def read(self):
+        return Reading()
 '''
 
 WORKLOAD = """

@@ -211,7 +211,7 @@ def test_a_reader_that_hangs_is_left_behind():
 
 def test_a_reader_that_hangs_later_leaves_what_was_read():
     release, hanging = threading.Event(), threading.Event()
-    calls = iter([nothing("x-smi", Missing("is busy"))] * 3)
+    calls = iter([sensed("x-smi", power_w=Missing("is busy"), temperature_c=40.0)] * 3)
 
     def read() -> Reading:
         reading = next(calls, None)
@@ -250,3 +250,16 @@ def test_an_error_of_the_timed_work_is_not_hidden():
 
 def test_before_it_was_used_a_sampler_has_no_window():
     assert Sampler(Reading).window == Window(0.0)
+
+
+def test_a_device_that_tells_nothing_is_asked_once():
+    asked: list[int] = []
+
+    def read() -> Reading:
+        asked.append(1)
+        return nothing("RAPL", Missing("is not here"))
+
+    with Sampler(read, period_s=0.0) as sampler:
+        sampler._thread.join(10)
+    assert len(asked) == 1
+    assert sampler.window.missing["power_w"] == "RAPL is not here"

@@ -84,7 +84,7 @@ def test_rows_do_not_share_their_lists(row):
 
 
 def test_a_run_carries_the_schema_it_was_written_in(run):
-    assert msgspec.json.decode(msgspec.json.encode(run()))["schema"] == SCHEMA_VERSION == 1
+    assert msgspec.json.decode(msgspec.json.encode(run()))["schema"] == SCHEMA_VERSION == 2
 
 
 def test_an_environment_without_its_machine_is_refused(environment):
