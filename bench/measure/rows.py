@@ -138,6 +138,7 @@ def price_step(case: Case, step: Step, device: str, sheet: Sheet, inside: Engine
         rounds=rounds,
         inside=inside or _engine_of(case, device),
         block_scaled=model is not None and model.native_dtype == "fp8",
+        only_experts=model is not None and model.native_dtype == "mxfp4",
     )
 
 

@@ -22,6 +22,7 @@ from bench.devices.emulated.validate import WORST, Validated, Worst
 from bench.devices.sheet import known_sheets, load_sheet
 from bench.errors import DefinitionError, Unsupported, nearest
 from bench.measure.rows import price_step
+from bench.operators.cost import read_cost
 from bench.operators.interface import Step
 from bench.workloads.decoder import Deployment, check_deployment
 from bench.workloads.model import load_model
@@ -52,6 +53,9 @@ SHAPES = (
     ("kimi-k2-instruct", "kimi-k2"),
     ("mixtral-8x7b", "mixtral-8x7b"),
 )
+# Kernels that read weights, and those that read the cache.
+WEIGHING = ("gemm", "batched_gemm", "grouped_gemm")
+ATTENDING = ("attention_decode", "mla_decode", "indexer")
 # Routing that served traffic shows, as NVIDIA's own tables assume it for DeepSeek and Qwen.
 SERVED_ROUTING = Routing(kind="zipf", s=0.5)
 
@@ -178,6 +182,22 @@ def case_of_served(row: Served) -> Case:
     )  # fmt: skip
 
 
+def check_possible(row: Served) -> None:
+    """Raise Unsupported for a time in which a device cannot read its weights and an 8-bit cache even once.
+
+    Such a row is not of the concurrency or the precision that it states.
+    """
+    case = case_of_served(row)
+    work = read_cost(case.program(), case.step(), case.dtype)
+    weights, cache = (
+        sum(float(one.read_bytes) * one.count for one in work.kernels if one.kind in kinds)
+        for kinds in (WEIGHING, ATTENDING)
+    )
+    least_s = (weights + cache / 2) / (load_sheet(row.device).memory_bytes_per_s or math.inf)
+    if row.tpot_s < least_s:
+        raise Unsupported(f"{row.tpot_s:.4g} s is less than weights and cache take to read ({least_s:.4g} s)")
+
+
 def predict(row: Served) -> tuple[float, float, Priced]:
     """Return (TPOT, prefill service time of one prompt, the decode step's price) of a served configuration.
 
@@ -231,6 +251,7 @@ def validate_serving(rows: list[Served], where: str, device: str | None = None) 
         reason = ""
         for row in part:
             try:
+                check_possible(row)
                 tpot_s, prefill_s, step = predict(row)
                 priced.append(Outcome(row, row.tpot_s, tpot_s, step))
                 if row.ttft_s is not None and row.concurrency <= FEW_CONCURRENT * row.attention_dp:

@@ -33,4 +33,4 @@ def terms(x: Sequence[Dim]) -> list[Dim]:
     """Return 1, x, all products of two, and cubes."""
     ones: Dim = np.ones_like(np.asarray(x[0], dtype=np.float64))
     squares = [a * b for i, a in enumerate(x) for b in x[i:]]
-    return [ones, *x, *squares, *(a**3 for a in x)]
+    return [ones, *x, *squares, *(a * a * a for a in x)]

@@ -6,6 +6,7 @@ the same on every device and can be carried over to one that was never measured.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from bench.devices.emulated.form import (
     logs,
 )
 from bench.devices.emulated.links import LINK_FORMS, LINKED, OTHER_FORMS
-from bench.devices.sheet import Sheet
+from bench.devices.sheet import Figure, Sheet
 from bench.errors import Unsupported
 from bench.operators.kernel import BYTES, Dim
 from bench.units import GIGA
@@ -67,7 +68,9 @@ def _experts(p: Numbers, d: Dims, peaks: Peaks, width: float) -> Parts:
 
 
 def _pairs(d: Dims) -> Dim:
-    """Query-key pairs of one sequence and head, causal."""
+    """Query-key pairs of one sequence and head: causal, unless it is told how many."""
+    if "pairs" in d:
+        return d["pairs"]
     return d["q_len"] * d["kv_len"] - d["q_len"] * (d["q_len"] - 1) / 2
 
 
@@ -192,12 +195,29 @@ def peaks_of(sheet: Sheet, kind: str, dtype: str, where: str, network_gb_per_s: 
     link = sheet.link_bytes_per_s
     if links and link is None:
         raise Unsupported(f"cannot be modelled: {where} gives no link rate to peers")
-    domain = None if sheet.link.domain_devices is None else sheet.link.domain_devices.value
-    cache = None if sheet.memory.cache_mb is None else sheet.memory.cache_mb.value
+    cache = _value(sheet.memory.cache_mb) or USUAL_CACHE_MB
     network = (network_gb_per_s or USUAL_NETWORK_GB_PER_S) * GIGA
-    clock = None if sheet.cores is None or sheet.cores.clock_mhz is None else sheet.cores.clock_mhz.value
+    clock = None if sheet.cores is None else _value(sheet.cores.clock_mhz)
     clock_hz = USUAL_CLOCK_HZ if clock is None else clock * 1e6
-    return Peaks(flops, bandwidth, (cache or USUAL_CACHE_MB) * 1e6, link or 0.0, domain, network, clock_hz)
+    return Peaks(flops, bandwidth, cache * 1e6, link or 0.0, _value(sheet.link.domain_devices), network, clock_hz)
+
+
+def assumed_figures(sheet: Sheet, kind: str, dims: Dims, network_gb_per_s: float | None, *, own: bool) -> Iterator[str]:
+    """Yield what stands for figures that a kind of kernel needs and neither sheet nor deployment gives.
+
+    own: the numbers were fitted on this device, so that the clock they are told at does not matter.
+    """
+    if kind == "attention_decode" and _value(sheet.memory.cache_mb) is None:
+        yield f"assumed: a cache of {USUAL_CACHE_MB:.0f} MB, the sheet gives none"
+    domain = _value(sheet.link.domain_devices)
+    if kind in LINKED and network_gb_per_s is None and domain is not None and np.any(dims["ranks"] > domain):
+        yield f"assumed: a network of {USUAL_NETWORK_GB_PER_S:.0f} GB/s a device, the deployment gives none"
+    if not own and (sheet.cores is None or _value(sheet.cores.clock_mhz) is None):
+        yield f"assumed: launches as at {USUAL_CLOCK_HZ / GIGA:.2f} GHz, the sheet gives no clock"
+
+
+def _value(figure: Figure | None) -> float | None:
+    return None if figure is None else figure.value
 
 
 def form_of(kind: str, other: str = "") -> Form:

@@ -9,15 +9,17 @@ from typing import Literal
 import numpy as np
 
 from bench.devices.emulated.form import Dims, Parts
-from bench.devices.emulated.forms import FORMS, peaks_of
+from bench.devices.emulated.forms import FORMS, assumed_figures, peaks_of
 from bench.devices.emulated.links import LINKED
-from bench.devices.emulated.profile import TIERS, Chosen, Engine, Tier, choose
+from bench.devices.emulated.profile import TIERS, WIDER_SAME_CHIP, Chosen, Engine, Tier, choose
 from bench.devices.sheet import Sheet
-from bench.operators.kernel import Dim, Kernel, Work
+from bench.operators.kernel import BYTES, Dim, Kernel, Work
 
 Overlap = Literal["none", "two-micro-batches", "partial"]
 
 BOUNDS = ("compute", "memory", "link", "launch")
+# What 4-bit weights are multiplied in where a device has no 4-bit products.
+UNPACKED = "bf16"
 # A kernel that takes less than this share of a step does not decide the step's tier.
 MATERIAL = 0.1
 
@@ -55,6 +57,8 @@ class Priced:
     rounds: int = 1
     # P10 and P90 of measured over modelled whole steps, beside what kernels alone miss.
     step_band: tuple[float, float] = (1.0, 1.0)
+    # Figures that neither the sheet nor the deployment gives, and what stands for them.
+    assumed: tuple[str, ...] = ()
 
     @property
     def step_s(self) -> Dim:
@@ -121,9 +125,9 @@ class Priced:
 
     @property
     def notes(self) -> list[str]:
-        """Which numbers were used, the most important first."""
+        """Which numbers were used, the most important first, and which figures were assumed."""
         ordered = sorted(self.kernels, key=lambda k: -float(np.max(k.total_s)))
-        return list(dict.fromkeys(k.chosen.reason for k in ordered))
+        return [*dict.fromkeys(k.chosen.reason for k in ordered), *self.assumed]
 
 
 def _root(signed: Dim) -> Dim:
@@ -143,6 +147,7 @@ def price(
     overlap_share: float = 0.0,
     rounds: int = 1,
     block_scaled: bool = False,
+    only_experts: bool = False,
     inside: Engine | None = None,
 ) -> Priced:
     """Price one step's work on a device.
@@ -152,22 +157,43 @@ def price(
     rounds: how many times the work is done in a step (two micro-batches: 2).
     inside: the engine that runs a model's step from a graph; None for a kernel or layer timed alone.
     block_scaled: 8-bit weights carry a scale per block, as DeepSeek's do.
+    only_experts: of a model in fp4 the experts alone are, as of gpt-oss; the rest is bf16.
     Raises: Unsupported when the sheet lacks a peak that the work needs; nothing is guessed.
     """
     priced: list[PricedKernel] = []
+    assumed: dict[str, None] = {}
     for kernel in merged_experts(work.kernels):
         form = kernel.kind if kernel.kind in FORMS else "pointwise"
         dtype = _table_dtype(kernel, form, block_scaled)
-        chosen = choose(device, sheet, form, dtype)
-        peaks = peaks_of(sheet, form, dtype or "bf16", where, network_gb_per_s)
-        parts = chosen.price(_dims(kernel, form), peaks, dtype)
-        if kernel.kind == "quantize" and _quantizes(device, sheet, kernel.dtype, block_scaled):
+        if dtype == "fp4" and form != "moe" and only_experts:
+            dtype = "bf16"
+        unpacked = kernel.dtype == "fp4" and sheet.peak_flops("fp4") is None
+        chosen = _unpacking(device, sheet, form) if unpacked and dtype == "fp4" else choose(device, sheet, form, dtype)
+        computed = UNPACKED if unpacked and dtype == "fp4" else dtype
+        peaks = peaks_of(sheet, form, computed or "bf16", where, network_gb_per_s)
+        dims = _dims(kernel, form, wider=BYTES[UNPACKED] / BYTES["fp4"] if unpacked else 1.0)
+        parts = chosen.price(dims, peaks, dtype)
+        if kernel.kind == "quantize" and (unpacked or _quantizes(device, sheet, kernel.dtype, block_scaled)):
             parts = Parts(0.0 * parts.seconds)
+        assumed |= dict.fromkeys(assumed_figures(sheet, form, dims, network_gb_per_s, own=chosen.tier == "calibrated"))
         priced.append(PricedKernel(kernel, _in_graph(parts, form, inside), chosen))
+    kernels, notes = tuple(priced), tuple(assumed)
     if inside is None:
-        return Priced(tuple(priced), 0.0, overlap, overlap_share, rounds)
+        return Priced(kernels, 0.0, overlap, overlap_share, rounds, assumed=notes)
     band = (inside.evidence.low, inside.evidence.high)
-    return Priced(tuple(priced), inside.step_overhead_us * 1e-6, overlap, overlap_share, rounds, band)
+    return Priced(kernels, inside.step_overhead_us * 1e-6, overlap, overlap_share, rounds, band, notes)
+
+
+def _unpacking(device: str, sheet: Sheet, form: str) -> Chosen:
+    """4-bit weights on a device without 4-bit products: read as they are and multiplied in 16 bits.
+
+    So engines run gpt-oss on Hopper. The numbers are those of 16-bit products, hence transferred and wider.
+    """
+    found = choose(device, sheet, form, UNPACKED)
+    tier: Tier = "sheet" if found.tier == "sheet" else "transferred"
+    reason = f"{found.reason}; 4-bit weights multiplied in {UNPACKED}"
+    wider = max(found.wider, WIDER_SAME_CHIP)
+    return Chosen(found.rules, tier, reason, corrected=found.corrected, wider=wider)
 
 
 def _in_graph(parts: Parts, form: str, inside: Engine | None) -> Parts:
@@ -195,9 +221,19 @@ def _quantizes(device: str, sheet: Sheet, dtype: str, block_scaled: bool) -> boo
     return all(rule.includes_quantize for rule in choose(device, sheet, "gemm", name).rules)
 
 
-def _dims(kernel: Kernel, form: str) -> Dims:
+def _dims(kernel: Kernel, form: str, wider: float = 1.0) -> Dims:
+    """A kernel's dimensions as its formula has them. wider: bytes that are sent, of those in the program."""
     if form == "pointwise":
         return {"moved_bytes": kernel.moved_bytes}
+    if form == "all_gather":
+        # A program names one rank's part, a formula the gathered whole.
+        return {**kernel.dims, "message_bytes": kernel.dims["message_bytes"] * kernel.ranks}
+    if form in ("attention_prefill", "mla_prefill"):
+        # A window, or the keys that were selected, leaves fewer pairs than a causal prompt of this length has.
+        d = kernel.dims
+        return {**d, "pairs": kernel.flops / (2 * d["batch"] * d["heads"] * (d["head_dim"] + d["v_dim"]))}
+    if wider != 1.0:
+        return {n: x * wider if n in ("message_bytes", "token_bytes") else x for n, x in kernel.dims.items()}
     return kernel.dims
 
 

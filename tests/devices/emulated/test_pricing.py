@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bench.devices.emulated.form import Parts
+from bench.devices.emulated.forms import peaks_of
 from bench.devices.emulated.links import LINKED
 from bench.devices.emulated.pricing import Priced, PricedKernel, merged_experts, price
 from bench.devices.emulated.profile import Chosen, Engine, Evidence, Rule
@@ -344,6 +345,89 @@ def test_two_micro_batches_read_the_weights_twice_and_hide_the_shorter_side():
     rest = sum(float(k.total_s) for k in half.kernels if k.kernel.kind not in LINKED)
     assert step.rounds == 2
     assert float(step.step_s) - step.overhead_s == pytest.approx(2 * max(links, rest), rel=0.02)
+
+
+# -- what a sheet or a deployment does not give -------------------------------------------------------------------------
+
+
+def notes(one: Case, device: str) -> list[str]:
+    return [note for note in modelled_rows(one, device)[0].notes if note.startswith("assumed: ")]
+
+
+def test_figures_that_stand_for_missing_ones_are_told_in_the_row():
+    # MTT S4000: no cache, no clock on its sheet. H100: both.
+    assert notes(case(), "mtt-s4000") == [
+        "assumed: launches as at 1.83 GHz, the sheet gives no clock",
+        "assumed: a cache of 40 MB, the sheet gives none",
+    ]
+    assert notes(case(), "h100-sxm") == []
+
+
+def test_a_network_that_no_deployment_gives_is_told_where_ranks_go_beyond_the_links():
+    wide, near = Deployment(dp=16, ep=16), Deployment(dp=8, ep=8)
+    stated = msgspec.structs.replace(wide, scale_out_gb_per_s=50.0)
+    told = ["assumed: a network of 50 GB/s a device, the deployment gives none"]
+    for deployment, expected in ((wide, told), (near, []), (stated, [])):
+        one = case("deepseek-v3", dtype="fp8", deployment=deployment, routing=Routing())
+        assert notes(one, "h100-sxm") == expected, deployment
+
+
+# -- 4-bit weights without 4-bit products -------------------------------------------------------------------------------
+
+
+def experts(dtype: str, device: str = "h100-sxm"):
+    one = case("gpt-oss-120b", dtype=dtype, routing=Routing())
+    priced = price_step(one, one.step(), device, load_sheet(device))
+    return next(k for k in priced.kernels if k.kernel.kind == "moe"), priced
+
+
+def test_four_bit_weights_are_read_as_they_are_and_multiplied_in_sixteen_bits():
+    # Weights of 0.5 against 2 bytes: nearly a quarter of the memory time, and the same computing.
+    packed, _ = experts("fp4")
+    plain, _ = experts("bf16")
+    assert float(packed.parts.compute) == pytest.approx(float(plain.parts.compute))
+    assert 0.25 <= float(packed.parts.memory) / float(plain.parts.memory) < 0.28
+    assert packed.chosen.tier == "transferred"
+    assert packed.chosen.reason.endswith("; 4-bit weights multiplied in bf16")
+    assert packed.chosen.wider > plain.chosen.wider
+
+
+def test_of_a_model_whose_experts_alone_are_four_bit_the_rest_is_as_in_bf16():
+    _, packed = experts("fp4")
+    _, plain = experts("bf16")
+    times = [
+        {k.kernel.name: float(k.seconds) for k in step.kernels if k.kernel.kind == "gemm"} for step in (packed, plain)
+    ]
+    assert times[0] == pytest.approx(times[1])
+    assert all(float(k.seconds) == 0 for k in packed.kernels if k.kernel.kind == "quantize")
+
+
+def test_four_bit_products_are_used_where_a_device_has_them():
+    assert "multiplied in" not in experts("fp4", "b200-sxm")[0].chosen.reason
+
+
+def test_a_gathered_message_is_all_ranks_parts():
+    one = case(deployment=Deployment(tp=8))
+    gather = next(
+        k
+        for k in price_step(one, one.step(), "h100-sxm", load_sheet("h100-sxm")).kernels
+        if k.kernel.kind == "all_gather"
+    )
+    # 8 sequences' logits: 8 x 128256 / 8 of 2 bytes a rank, 8 ranks.
+    assert gather.kernel.dims["message_bytes"] == 8 * 16032 * 2
+    dims = {"ranks": 8, "message_bytes": 8 * 16032 * 2 * 8}
+    peaks = peaks_of(load_sheet("h100-sxm"), "all_gather", "", "x")
+    assert float(gather.seconds) == pytest.approx(float(gather.chosen.price(dims, peaks, "").seconds))
+
+
+def test_a_window_leaves_most_pairs_of_a_long_prompt_out():
+    one = case("gpt-oss-120b", phase="prefill", routing=Routing(), batch=1, input_len=8192, context=8192)
+    sliding, full = [
+        k for k in price_step(one, one.step(), "h100-sxm", load_sheet("h100-sxm")).kernels
+        if k.kernel.kind == "attention_prefill"
+    ]  # fmt: skip
+    # 128 of 8192 keys: about 1/32 of the causal pairs.
+    assert float(sliding.parts.compute) / float(full.parts.compute) == pytest.approx(1 / 32, rel=0.05)
 
 
 def test_a_hundred_thousand_points_are_priced_in_one_call(capsys):
