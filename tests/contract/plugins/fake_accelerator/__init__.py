@@ -9,6 +9,7 @@ Environment:
     FAKE_IMPORT_ERROR=1       importing the plugin fails like a missing vendor library
     FAKE_DEVICE_NAME=TEXT     what get_device_name says
     FAKE_MEMORY_BYTES=N       memory of each device (4 GiB)
+    FAKE_CACHE_BYTES=N        last-level cache in the properties of those that have one (npu 192 MiB, fakegpu 50 MiB)
     FAKE_OP_SECONDS=X         device time of each kernel; unset: 100 us and twice what the CPU needed
     FAKE_CLOCK=lies|stuck|unsynchronized   elapsed_time a tenth of the truth | always 0 | synchronize returns at once
     FAKE_LOST_AFTER=N         the device is lost after N kernels

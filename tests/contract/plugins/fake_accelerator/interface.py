@@ -66,10 +66,13 @@ class Interface:
         return self.machine.settings.name or self.machine.vendor.name
 
     def get_device_properties(self, device: Any = None) -> Any:
-        name = self.get_device_name(device)
-        return SimpleNamespace(
-            name=name, total_memory=self.machine.settings.memory_bytes, **self.machine.vendor.properties
-        )
+        settings, told = self.machine.settings, dict(self.machine.vendor.properties)
+        if settings.cache_bytes is not None and "L2_cache_size" in told:
+            told["L2_cache_size"] = settings.cache_bytes
+        self.machine.alive()
+        self.machine.index_of(device)
+        name = settings.name or self.machine.vendor.name
+        return SimpleNamespace(name=name, total_memory=settings.memory_bytes, **told)
 
     def get_device_capability(self, device: Any = None) -> tuple[int, int]:
         properties = self.get_device_properties(device)

@@ -38,6 +38,7 @@ class Settings:
         self.devices = 0 if env.get("FAKE_NO_DEVICE") == "1" else int(env.get("FAKE_DEVICES", "1"))
         self.name = env.get("FAKE_DEVICE_NAME")
         self.memory_bytes = int(env.get("FAKE_MEMORY_BYTES", DEFAULT_MEMORY_BYTES))
+        self.cache_bytes = int(env["FAKE_CACHE_BYTES"]) if "FAKE_CACHE_BYTES" in env else None
         self.op_seconds = float(env["FAKE_OP_SECONDS"]) if "FAKE_OP_SECONDS" in env else None
         self.clock = env.get("FAKE_CLOCK", "honest")
         self.lost_after = int(env["FAKE_LOST_AFTER"]) if "FAKE_LOST_AFTER" in env else None
