@@ -31,7 +31,7 @@ ENGINE = "engine"
 # Folders below devices/calibrations/ that hold something else than a device's profile.
 OTHERS = frozenset({"cpu", ENGINE})
 # Powers on a band when numbers are carried over. Of rows of a device left out entirely, the plain band of the average
-# holds 66 %, to the power 1.5 78 %, squared 83 % (docs/cost-model.md); the further a device, the wider.
+# holds 60 %, to the power 1.5 77 %, squared 86 % (docs/cost-model.md); the further a device, the wider.
 WIDER_SAME_CHIP = 1.5
 WIDER_SAME_VENDOR = 1.5
 WIDER_OTHER_VENDOR = 2.0
