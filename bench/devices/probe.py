@@ -45,10 +45,12 @@ def _ask(found: dict[str, Any], family: str, plugin: str) -> None:
 
 def _device(api: Any, index: int) -> dict[str, Any]:
     """Name and size of one device; what a plugin cannot tell stays out."""
-    device: dict[str, Any] = {"index": index, "name": str(api.get_device_name(index)).strip()}
     properties: Any = None
     with contextlib.suppress(Exception):
         properties = api.get_device_properties(index)
+    named = getattr(api, "get_device_name", None)
+    name = named(index) if named is not None else getattr(properties, "name", None)
+    device: dict[str, Any] = {"index": index, "name": str(name or "a device without a name").strip()}
     for key, names in {
         "memory_bytes": ("total_memory",),
         "cores": ("multi_processor_count", "cube_core_num"),

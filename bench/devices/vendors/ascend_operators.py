@@ -20,8 +20,16 @@ from bench.operators.torch_operators import Routed
 
 # aclFormat 29, FRACTAL_NZ: the blocked layout that the cube units read without reordering.
 FRACTAL_NZ = 29
-# npu_fused_infer_attention_score: causal from the lower right, with the one mask that every size shares.
+# npu_transpose_batchmatmul takes whole steps of both dimensions.
+HEAD_STEP = 128
+FUSED_ATTENTION = "npu_fused_infer_attention_score"
+# Its sizes for latent attention, and the pages of the cache that it wants there.
+LATENT_HEADS, LATENT_RANK, LATENT_ROPE, LATENT_HEAD, PAGE = (32, 64, 128), 512, 64, 128, 128
+# Its limits elsewhere: queries that share a key, and the step of a head's width.
+MOST_GROUP, WIDTH_STEP = 64, 16
+# Causal from the lower right, with the one mask that every size shares.
 CAUSAL, CAUSAL_MASK = 3, 2048
+# npu_moe_gating_top_k's names for scoring and for choosing groups.
 SIGMOID, SOFTMAX, BEST_TWO = 1, 0, 1
 
 
@@ -42,11 +50,17 @@ class AscendOperators(AcceleratorOperators):
             raise Unsupported(f"the installed torch_npu has no {name}, which {what} needs")
         return found
 
-    def _use(self, operator: str, name: str) -> Callable[..., Any] | None:
-        """Note in the row which kernel runs, and return it; None to fall back on torch, which the row then says."""
+    def _use(self, operator: str, name: str, limit: str | None = None) -> Callable[..., Any] | None:
+        """Note in the row which kernel runs, and return it; None to fall back on torch, which the row then says.
+
+        limit: what the kernel does not take of this call, where it does not take it.
+        """
         found = self.fused(name)
         if found is None:
             self.used[name] = "missing in the installed torch_npu: torch's own operators instead"
+        elif limit is not None:
+            self.used[f"{operator}, not {name}"] = f"{limit}: torch's own operators instead"
+            return None
         else:
             self.used[operator] = f"torch_npu.{name}"
         return found
@@ -129,7 +143,8 @@ class AscendOperators(AcceleratorOperators):
 
     def head_linear(self, x: Tensor, weight: Tensor, *, name: str) -> Tensor:
         heads, k, n = weight.shape
-        kernel = self._use("head_linear", "npu_transpose_batchmatmul")
+        limit = f"k = {k}, n = {n} are not whole {HEAD_STEP}" if k % HEAD_STEP or n % HEAD_STEP else None
+        kernel = self._use("head_linear", "npu_transpose_batchmatmul", limit)
         if kernel is None:
             return super().head_linear(x, weight, name=name)
         parts = x.reshape(len(x), heads, k)
@@ -163,12 +178,12 @@ class AscendOperators(AcceleratorOperators):
     # -- attention -----------------------------------------------------------------------------------------------------
 
     def attention_decode(self, q: Tensor, k: Tensor, v: Tensor, scale: float, sinks: Tensor | None) -> Tensor:
-        kernel = None if sinks is not None else self._attention("attention_decode")
+        batch, kv_heads, group, _ = q.shape
+        kernel = self._attention("attention_decode", k, v, group, sinks)
         if kernel is None:
             return super().attention_decode(q, k, v, scale, sinks)
-        batch, kv_heads, group, _ = q.shape
         out: Tensor = kernel(
-            q.reshape(batch, kv_heads * group, 1, -1), k, v, num_heads=kv_heads * group,
+            q.reshape(batch, kv_heads * group, 1, -1), k.contiguous(), v.contiguous(), num_heads=kv_heads * group,
             num_key_value_heads=kv_heads, input_layout="BNSD", scale=scale,
         )[0]  # fmt: skip
         return out.view(batch, kv_heads, group, -1)
@@ -176,17 +191,27 @@ class AscendOperators(AcceleratorOperators):
     def attention_prefill(
         self, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, sinks: Tensor | None
     ) -> Tensor:
-        kernel = None if sinks is not None else self._attention("attention_prefill")
+        kernel = self._attention("attention_prefill", k, v, q.shape[1] // k.shape[1], sinks)
         if kernel is None:
             return super().attention_prefill(q, k, v, scale, window, sinks)
-        masked = self._causal() if window is None else {"atten_mask": ~self._mask(window), "sparse_mode": 0}
+        masked = self._causal() if window is None else {"atten_mask": self._closed(window), "sparse_mode": 0}
         out: Tensor = kernel(
-            q, k, v, num_heads=q.shape[1], num_key_value_heads=k.shape[1], input_layout="BNSD", scale=scale, **masked
-        )[0]
+            q.contiguous(), k.contiguous(), v.contiguous(), num_heads=q.shape[1], num_key_value_heads=k.shape[1],
+            input_layout="BNSD", scale=scale, **masked,
+        )[0]  # fmt: skip
         return out
 
-    def _attention(self, operator: str) -> Callable[..., Any] | None:
-        return self._use(operator, "npu_fused_infer_attention_score")
+    def _attention(
+        self, operator: str, k: Tensor, v: Tensor, group: int, sinks: Tensor | None
+    ) -> Callable[..., Any] | None:
+        limit = None
+        if sinks is not None:
+            limit = "sinks"
+        elif k.shape != v.shape or k.shape[-1] % WIDTH_STEP:
+            limit = f"heads of {k.shape[-1]} and {v.shape[-1]}"
+        elif group > MOST_GROUP:
+            limit = f"{group} queries a key"
+        return self._use(operator, FUSED_ATTENTION, limit)
 
     def _causal(self) -> dict[str, Any]:
         if "causal" not in self._kept:
@@ -194,33 +219,58 @@ class AscendOperators(AcceleratorOperators):
             self._kept["causal"] = future.to(self.device)
         return {"atten_mask": self._kept["causal"], "sparse_mode": CAUSAL}
 
+    def _closed(self, window: int) -> Tensor:
+        """What each new token must not see, [new, context], once per window."""
+        name = f"closed:{window}"
+        if name not in self._kept:
+            self._kept[name] = ~self._mask(window)
+        return self._kept[name]
+
     def mla_decode(self, q: Tensor, q_rope: Tensor, latent: Tensor, k_rope: Tensor, scale: float) -> Tensor:
-        kernel = self._attention("mla_decode")
+        batch, heads, rank = q.shape
+        context, rope = latent.shape[1], k_rope.shape[-1]
+        limit = None
+        if heads not in LATENT_HEADS or rank != LATENT_RANK or rope != LATENT_ROPE:
+            limit = f"{heads} heads of rank {rank} + {rope}"
+        elif context % PAGE:
+            limit = f"a context of {context} is not whole pages of {PAGE}"
+        kernel = self._use("mla_decode", FUSED_ATTENTION, limit)
         if kernel is None:
             return super().mla_decode(q, q_rope, latent, k_rope, scale)
-        keys = latent.unsqueeze(1)  # [batch, 1, context, rank]
+        keys = latent.contiguous().view(-1, 1, PAGE, rank)
+        ropes = k_rope.contiguous().view(-1, 1, PAGE, rope)
+        if "pages" not in self._kept:
+            numbers = torch.arange(batch * context // PAGE, dtype=torch.int32).view(batch, -1)
+            self._kept["pages"] = numbers.to(self.device)
         out: Tensor = kernel(
-            q.unsqueeze(2), keys, keys, query_rope=q_rope.unsqueeze(2), key_rope=k_rope.unsqueeze(1),
-            num_heads=q.shape[1], num_key_value_heads=1, input_layout="BNSD", scale=scale,
+            q.reshape(batch, heads, 1, rank), keys, keys, query_rope=q_rope.reshape(batch, heads, 1, rope),
+            key_rope=ropes, num_heads=heads, num_key_value_heads=1, input_layout="BNSD", scale=scale,
+            block_table=self._kept["pages"], block_size=PAGE, actual_seq_lengths_kv=[context] * batch,
         )[0]  # fmt: skip
-        return out.squeeze(2)
+        return out.view(batch, heads, rank)
 
     def _mla_prefill(
         self, q: Tensor, q_rope: Tensor, k_rope: Tensor, expansion: Tensor, heads: int, scale: float
     ) -> Tensor:
-        kernel = self._attention("mla_prefill")
+        each = expansion.view(self.batch * self.context, heads, -1)
+        plain, turned = q.reshape(len(q), heads, -1), q_rope.reshape(len(q), heads, -1)
+        nope, rope = plain.shape[-1], turned.shape[-1]
+        fits = each.shape[-1] == 2 * LATENT_HEAD and nope == LATENT_HEAD and rope == LATENT_ROPE
+        kernel = self._use("mla_prefill", FUSED_ATTENTION, None if fits else f"heads of {nope} + {rope}")
         if kernel is None:
             return super()._mla_prefill(q, q_rope, k_rope, expansion, heads, scale)
-        plain = q.reshape(self.batch, self.new, heads, -1).transpose(1, 2)
-        turned = q_rope.reshape(self.batch, self.new, heads, -1).transpose(1, 2)
-        each = expansion.view(self.batch, self.context, heads, -1).transpose(1, 2)
-        nope = plain.shape[-1]
+        ropes = k_rope.reshape(-1, 1, rope).expand(-1, heads, -1).contiguous()
         out: Tensor = kernel(
-            plain, each[..., :nope], each[..., nope:], query_rope=turned,
-            key_rope=k_rope.expand(-1, heads, -1, -1), num_heads=heads, num_key_value_heads=heads,
-            input_layout="BNSD", scale=scale, **self._causal(),
+            plain.contiguous(), each[..., :nope].contiguous(), each[..., nope:].contiguous(),
+            query_rope=turned.contiguous(), key_rope=ropes, num_heads=heads, num_key_value_heads=heads,
+            input_layout="TND", scale=scale, actual_seq_lengths=self._running(self.new),
+            actual_seq_lengths_kv=self._running(self.context), **self._causal(),
         )[0]  # fmt: skip
-        return out.transpose(1, 2).reshape(self.batch * self.new, -1)
+        return out.reshape(len(q), -1)
+
+    def _running(self, size: int) -> list[int]:
+        """Running ends of the step's sequences, packed one behind the other."""
+        return [size * (index + 1) for index in range(self.batch)]
 
     # -- experts -------------------------------------------------------------------------------------------------------
 

@@ -52,7 +52,9 @@ def attend(call: Call, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tenso
         name, query=query, key=key, value=value, mask=call.mask, query_rope=call.q_rope, key_rope=call.k_rope
     )
     need(
-        call.kv_heads > 0 and call.heads % call.kv_heads == 0 and call.heads // call.kv_heads <= 64,
+        call.kv_heads > 0
+        and call.heads % call.kv_heads == 0
+        and (call.heads // call.kv_heads <= 64 or call.q_rope is not None),
         name,
         f"{call.heads} heads over {call.kv_heads}",
     )
