@@ -20,8 +20,8 @@ from bench.operators.torch_operators import Routed
 
 # aclFormat 29, FRACTAL_NZ: the blocked layout that the cube units read without reordering.
 FRACTAL_NZ = 29
-# npu_transpose_batchmatmul takes whole steps of both dimensions.
-HEAD_STEP = 128
+# npu_transpose_batchmatmul takes whole steps of both dimensions, and rows below 65536.
+HEAD_STEP, LONGEST_ROW = 128, 65536
 FUSED_ATTENTION = "npu_fused_infer_attention_score"
 # Its sizes for latent attention, and the pages of the cache that it wants there.
 LATENT_HEADS, LATENT_RANK, LATENT_ROPE, LATENT_HEAD, PAGE = (32, 64, 128), 512, 64, 128, 128
@@ -29,8 +29,9 @@ LATENT_HEADS, LATENT_RANK, LATENT_ROPE, LATENT_HEAD, PAGE = (32, 64, 128), 512, 
 MOST_GROUP, WIDTH_STEP = 64, 16
 # Causal from the lower right, with the one mask that every size shares.
 CAUSAL, CAUSAL_MASK = 3, 2048
-# npu_moe_gating_top_k's names for scoring and for choosing groups.
+# npu_moe_gating_top_k's names for scoring and for choosing groups; a group has three experts or more.
 SIGMOID, SOFTMAX, BEST_TWO = 1, 0, 1
+FEWEST_IN_GROUP, MOST_EXPERTS = 3, 2048
 
 
 class AscendOperators(AcceleratorOperators):
@@ -144,6 +145,8 @@ class AscendOperators(AcceleratorOperators):
     def head_linear(self, x: Tensor, weight: Tensor, *, name: str) -> Tensor:
         heads, k, n = weight.shape
         limit = f"k = {k}, n = {n} are not whole {HEAD_STEP}" if k % HEAD_STEP or n % HEAD_STEP else None
+        if heads * k >= LONGEST_ROW:
+            limit = f"rows of {heads} * {k}"
         kernel = self._use("head_linear", "npu_transpose_batchmatmul", limit)
         if kernel is None:
             return super().head_linear(x, weight, name=name)
@@ -211,7 +214,10 @@ class AscendOperators(AcceleratorOperators):
             limit = f"heads of {k.shape[-1]} and {v.shape[-1]}"
         elif group > MOST_GROUP:
             limit = f"{group} queries a key"
-        return self._use(operator, FUSED_ATTENTION, limit)
+        return self._attend(operator, limit)
+
+    def _attend(self, operator: str, limit: str | None) -> Callable[..., Any] | None:
+        return self._use(operator, FUSED_ATTENTION, "float32" if self.dtype is torch.float32 else limit)
 
     def _causal(self) -> dict[str, Any]:
         if "causal" not in self._kept:
@@ -234,7 +240,7 @@ class AscendOperators(AcceleratorOperators):
             limit = f"{heads} heads of rank {rank} + {rope}"
         elif context % PAGE:
             limit = f"a context of {context} is not whole pages of {PAGE}"
-        kernel = self._use("mla_decode", FUSED_ATTENTION, limit)
+        kernel = self._attend("mla_decode", limit)
         if kernel is None:
             return super().mla_decode(q, q_rope, latent, k_rope, scale)
         keys = latent.contiguous().view(-1, 1, PAGE, rank)
@@ -256,7 +262,7 @@ class AscendOperators(AcceleratorOperators):
         plain, turned = q.reshape(len(q), heads, -1), q_rope.reshape(len(q), heads, -1)
         nope, rope = plain.shape[-1], turned.shape[-1]
         fits = each.shape[-1] == 2 * LATENT_HEAD and nope == LATENT_HEAD and rope == LATENT_ROPE
-        kernel = self._use("mla_prefill", FUSED_ATTENTION, None if fits else f"heads of {nope} + {rope}")
+        kernel = self._attend("mla_prefill", None if fits else f"heads of {nope} + {rope}")
         if kernel is None:
             return super()._mla_prefill(q, q_rope, k_rope, expansion, heads, scale)
         ropes = k_rope.reshape(-1, 1, rope).expand(-1, heads, -1).contiguous()
@@ -275,7 +281,10 @@ class AscendOperators(AcceleratorOperators):
     # -- experts -------------------------------------------------------------------------------------------------------
 
     def choose(self, scores: Tensor, bias: Tensor | None, gate: Gate) -> tuple[Tensor, Tensor]:
-        kernel = self._use("route", "npu_moe_gating_top_k")
+        experts = scores.shape[-1]
+        fits = experts // gate.groups >= FEWEST_IN_GROUP and experts <= MOST_EXPERTS
+        limit = None if fits else f"{experts} experts in {gate.groups} groups"
+        kernel = self._use("route", "npu_moe_gating_top_k", limit)
         if kernel is None:
             return super().choose(scores, bias, gate)
         _, ids, affinity = kernel(
