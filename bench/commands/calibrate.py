@@ -12,12 +12,12 @@ import msgspec
 from bench import project
 from bench.commands import options
 from bench.devices.achieved import Achieved, achieved_path, fingerprint, load_achieved
-from bench.devices.cpu import CpuAdapter
+from bench.devices.adapter import Adapter, open_device
 from bench.devices.emulated.profile import ENGINE, Profile
-from bench.errors import DefinitionError
-from bench.measure.own_kernels import DTYPE, OwnKernel
+from bench.devices.sheet import load_sheet
+from bench.measure.own_kernels import OwnKernel
+from bench.measure.own_model import achieved_of, model_name, profile_of, sheet_of
 from bench.measure.runner import in_worker
-from bench.measure.this_cpu import NAME, profile_of, sheet_of
 from bench.report.layout import Column, Table
 from bench.report.terminal import emit, table_text, width_of
 from bench.results.environment import command_line
@@ -40,9 +40,9 @@ def command(
 ) -> int:  # fmt: skip
     """Measure the peaks this machine reaches, or fit the cost model to a table of kernels that anyone measured.
 
-    Without --from: matrix products per dtype and size, reading and copying memory, threads swept, about half a minute;
-    kept in devices/calibrations/cpu/. MFU and MBU of later runs are told of these, because no sheet knows a CPU in a
-    virtual machine.
+    Without --from: products, experts, attention and copies are timed on the device itself, within a minute. The best
+    rates are kept in devices/calibrations/here/ (MFU and MBU of later runs are told of them where no sheet describes
+    the device), the fit of the model in devices/calibrations/DEVICE/.
 
     With --from: a profile per device in devices/calibrations/DEVICE/, with the error on rows left out of the fit. The
     table's columns: device, kind, dtype, the kind's dimensions, seconds, software, note, source.
@@ -51,17 +51,11 @@ def command(
         return _from_table(Path(table_file), device, generic, form)
     if serving_file is not None:
         return _from_serving(Path(serving_file), form)
-    if device not in (None, "cpu"):
-        raise DefinitionError(
-            f"calibrating '{device}' on the device itself is not built yet; only cpu is, or --from FILE"
-        )
-    mark = fingerprint(CpuAdapter().facts())
+    adapter = open_device(device or "cpu")
+    mark = fingerprint(adapter.facts())
     found = load_achieved(mark) if if_missing else None
     if found is None:
-        found = measure_roofs(quiet)
-        kernels = measure_kernels(quiet)
-        for path in (save(found), *save_model(found, kernels)):
-            emit(f"Saved {project.shown(path)}", sys.stderr)
+        found = _measured(adapter, quiet)
     elif not quiet:
         emit(f"already calibrated on {found.made}", sys.stderr)
     if form == "json":
@@ -69,6 +63,19 @@ def command(
     elif not if_missing:
         emit(table_text(roof_table(found), width_of(sys.stdout)))
     return 0
+
+
+def _measured(adapter: Adapter, quiet: bool) -> Achieved:
+    """Measure a device's peaks and kernels, and keep both; a CPU's peaks are found by sweeping threads as well."""
+    if adapter.name == "cpu":
+        found = measure_roofs(quiet)
+        kernels = measure_kernels(adapter.name, quiet)
+    else:
+        kernels = measure_kernels(adapter.name, quiet)
+        found = achieved_of(kernels, adapter, " ".join(command_line()))
+    for path in (save(found), *save_model(found, kernels, adapter)):
+        emit(f"Saved {project.shown(path)}", sys.stderr)
+    return found
 
 
 def _from_table(path: Path, device: str | None, generic: bool, form: str) -> int:
@@ -157,27 +164,27 @@ def measure_roofs(quiet: bool) -> Achieved:
     return msgspec.json.decode(content, type=Achieved)
 
 
-def measure_kernels(quiet: bool) -> list[OwnKernel]:
+def measure_kernels(device: str, quiet: bool) -> list[OwnKernel]:
     """Time the kernels that this machine's own model is fitted to."""
 
     def report(text: str) -> None:
         if not quiet:
             emit(text, sys.stderr)
 
-    content = in_worker("bench.measure.own_kernels", "kernels_json", DTYPE, report)
+    content = in_worker("bench.measure.own_kernels", "kernels_json", device, report)
     return msgspec.json.decode(content, type=list[OwnKernel])
 
 
-def save_model(found: Achieved, kernels: list[OwnKernel]) -> list[Path]:
-    """Write this machine's sheet and profile below the current folder's `devices/`; return their paths."""
-    adapter = CpuAdapter()
-    memory = float(adapter.facts()["memory"].split()[0]) * 1e9
-    sheet = sheet_of(found, adapter.facts()["name"], memory, adapter.cache_bytes())
-    path = Path.cwd() / "devices" / "cpu" / f"{NAME}.toml"
-    head = "# This machine's CPU: peaks that it reached. Made by `bench calibrate -d cpu`, not by hand.\n"
-    project.write_atomically(path, head.encode() + msgspec.toml.encode(_without_nulls(msgspec.to_builtins(sheet))))
-    profile = profile_of(kernels, found, adapter.cache_bytes())
-    return [path, save_profile(profile)]
+def save_model(found: Achieved, kernels: list[OwnKernel], adapter: Adapter) -> list[Path]:
+    """Write this device's profile below the current folder's `devices/`, and its sheet where none describes it."""
+    name, saved = model_name(adapter), []
+    if adapter.sheet() is None:
+        sheet = sheet_of(found, adapter)
+        path = Path.cwd() / "devices" / sheet.torch_device / f"{name}.toml"
+        head = f"# {sheet.name}. Made by `{found.command}`, not by hand.\n"
+        project.write_atomically(path, head.encode() + msgspec.toml.encode(_without_nulls(msgspec.to_builtins(sheet))))
+        saved.append(path)
+    return [*saved, save_profile(profile_of(kernels, found, load_sheet(name), name))]
 
 
 def _without_nulls(value: Any) -> Any:
@@ -190,7 +197,7 @@ def _without_nulls(value: Any) -> Any:
 def save(found: Achieved) -> Path:
     """Write the achieved peaks below the current folder's `devices/`."""
     path = achieved_path(Path.cwd() / "devices", found.fingerprint)
-    head = "# Best rates this machine was seen to reach; made by `bench calibrate -d cpu`, not by hand.\n"
+    head = "# Best rates this machine was seen to reach; made by `bench calibrate`, not by hand.\n"
     project.write_atomically(path, head.encode() + msgspec.toml.encode(found))
     return path
 
@@ -202,7 +209,10 @@ def roof_table(found: Achieved) -> Table:
         table.rows.append(
             [f"gemm {dtype}", scaled(rate, "FLOP/s"), f"{found.gemm_sizes[dtype]} x {found.gemm_sizes[dtype]}"]
         )
-    table.rows.append(["memory read", scaled(found.read_bytes_per_s, "B/s"), "best of a sum and of packed weights"])
-    table.rows.append(["memory copy", scaled(found.copy_bytes_per_s, "B/s"), "read plus written"])
-    table.notes = [f"measured on {found.made}, {found.software}; fastest with {found.threads} threads"]
+    cpu = found.device == "cpu"
+    thin = "best of a sum and of packed weights" if cpu else "a product of one row, weights from memory"
+    table.rows.append(["memory read", scaled(found.read_bytes_per_s, "B/s"), thin])
+    table.rows.append(["memory copy", scaled(found.copy_bytes_per_s or None, "B/s"), "read plus written"])
+    threads = f"; fastest with {found.threads} threads" if cpu else ""
+    table.notes = [f"measured on {found.made}, {found.software}{threads}"]
     return table

@@ -1,4 +1,4 @@
-"""Measured against modelled, here and now: the smoke suite's models on this CPU beside the model of this CPU."""
+"""Measured against modelled, here and now: the smoke suite's models on a device beside the model of that device."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from pathlib import Path
 
 from bench.commands import session
 from bench.commands.progress import Progress
-from bench.devices.achieved import fingerprint
-from bench.devices.cpu import CpuAdapter
+from bench.devices.achieved import fingerprint, load_achieved
+from bench.devices.adapter import open_device
 from bench.devices.emulated.validate import Validated, Worst
 from bench.devices.sheet import known_sheets, load_sheet
 from bench.errors import DefinitionError
+from bench.measure.own_model import model_name
 from bench.measure.rows import case_of, modelled_rows
 from bench.measure.runner import run_cases
-from bench.measure.this_cpu import NAME
 from bench.results.record import Row
 
 SUITE = "smoke"
 PHASES = ("prefill", "decode")
 
 
-def validate_here(quiet: bool) -> list[Validated]:
-    """Run the smoke suite's models and compare each with the calibrated model; nothing is fitted.
+def validate_here(device: str, quiet: bool) -> list[Validated]:
+    """Run the smoke suite's models on a device of this machine and compare each with its model; nothing is fitted.
 
-    Raises: DefinitionError when this machine has no model of its own yet, or the one here is of another machine.
+    Raises: DefinitionError when the device has no model of its own yet, or the one here is of another machine.
     """
-    if NAME not in known_sheets() or load_sheet(NAME).arch != fingerprint(CpuAdapter().facts()):
-        raise DefinitionError("this machine's CPU has no model of its own yet; make it with: bench calibrate -d cpu")
-    asked = session.Request(names=(SUITE,), devices=("cpu",), overrides={})
+    adapter = open_device(device)
+    name, mark = model_name(adapter), fingerprint(adapter.facts())
+    own_sheet = adapter.sheet() is None
+    if load_achieved(mark) is None or (own_sheet and (name not in known_sheets() or load_sheet(name).arch != mark)):
+        raise DefinitionError(f"{device} has no model of its own yet; make it with: bench calibrate -d {device}")
+    asked = session.Request(names=(SUITE,), devices=(device,), overrides={})
     planned = [each for each in session.plan(asked) if each.case.phase in PHASES]
     with tempfile.TemporaryDirectory() as folder:
         started = session.start(asked, Path(folder))
@@ -36,12 +39,12 @@ def validate_here(quiet: bool) -> list[Validated]:
             run_cases(planned, started.journal, progress)
         rows = started.journal.run.rows
         started.journal.close()
-    return [_beside(row) for row in rows]
+    return [_beside(row, name) for row in rows]
 
 
-def _beside(row: Row) -> Validated:
-    modelled = modelled_rows(case_of(row), NAME)[0]
-    found = Validated(device="cpu", kind=row.case_id, dtype=row.dtype, tier=modelled.tier, n=1, reason="")
+def _beside(row: Row, name: str) -> Validated:
+    modelled = modelled_rows(case_of(row), name)[0]
+    found = Validated(device=row.device, kind=row.case_id, dtype=row.dtype, tier=modelled.tier, n=1, reason="")
     if row.step_s is None or modelled.step_s is None:
         found.reason = row.reason or modelled.reason or "no time"
         return found

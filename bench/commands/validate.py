@@ -19,7 +19,9 @@ from bench.units import MISSING, percent, seconds
 @click.command(name="validate")
 @click.option("--from", "table_file", metavar="FILE", help="A kernel table (CSV), as `bench calibrate --from` reads.")
 @click.option("--serving", "serving_file", metavar="FILE", help="A table (CSV) of served configurations.")
-@click.option("-d", "--device", metavar="DEVICE", help="Only this device's rows; with cpu alone: measure here and now.")
+@click.option(
+    "-d", "--device", metavar="DEVICE", help="Only this device's rows; without a table: measure on it, here and now."
+)
 @click.option("--worst", is_flag=True, help="List the ten rows that are furthest off.")
 @click.option("--format", "form", type=click.Choice(("table", "md", "json")), default="table", show_default=True)
 @options.quiet
@@ -35,8 +37,8 @@ def command(
     bench validate --serving serving.csv             time per output token of served configurations
     bench validate -d cpu                            the smoke suite, measured here, against the calibrated model
     """
-    if not table_file and not serving_file and device != "cpu":
-        raise click.UsageError("name a table: --from FILE, --serving FILE, or -d cpu to measure here")
+    if not table_file and not serving_file and device is None:
+        raise click.UsageError("name a table: --from FILE, --serving FILE, or -d cpu (cuda:0, npu:0) to measure here")
     if table_file:
         found = validate(read_table(Path(table_file)), table_file, device)
     elif serving_file:
@@ -46,7 +48,7 @@ def command(
     else:
         from bench.commands.here import validate_here
 
-        found = validate_here(quiet)
+        found = validate_here(device or "cpu", quiet)
     if form == "json":
         emit(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     elif form == "md":

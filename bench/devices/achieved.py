@@ -11,7 +11,7 @@ from bench import project
 
 
 class Achieved(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Best rates seen on one machine. Made by `bench calibrate`, kept in `devices/calibrations/cpu/`."""
+    """Best rates seen on one machine. Made by `bench calibrate`, kept in `devices/calibrations/here/`."""
 
     device: str
     fingerprint: str
@@ -40,7 +40,7 @@ def fingerprint(facts: dict[str, str]) -> str:
 
 def achieved_path(folder: Path, mark: str) -> Path:
     """Return where a machine's achieved peaks are kept below a `devices` folder."""
-    return folder / "calibrations" / "cpu" / f"{mark}.toml"
+    return folder / "calibrations" / "here" / f"{mark}.toml"
 
 
 def load_achieved(mark: str) -> Achieved | None:

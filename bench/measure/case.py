@@ -46,7 +46,7 @@ def measure(case: Case, adapter: Adapter, report: Report) -> Row:
     row = new_row(case, device=adapter.name, device_name=adapter.facts()["name"], unit=adapter.unit, source="measured")
     set_work(row, work)
     copies = copies_needed(case, work, adapter.cache_bytes())
-    need, room = _need(case, work, copies), _room(case, adapter)
+    need, room = memory_need(case, work, copies), _room(case, adapter)
     if need > room:
         row.status = "skipped"
         row.reason = f"needs {data_size(need)} of memory, {data_size(room)} to be had"
@@ -91,8 +91,8 @@ def copies_needed(case: Case, work: Work, cache_bytes: int) -> int:
     return max(1, min(MOST_COPIES, math.ceil(CACHE_FACTOR * cache_bytes / operands)))
 
 
-def _need(case: Case, work: Work, copies: int) -> float:
-    """Memory of the case: a part of the weights where only some layers run, copies where a kernel is rotated."""
+def memory_need(case: Case, work: Work, copies: int) -> float:
+    """Return the bytes that a case holds: a part of the weights where only some layers run, copies where a kernel is rotated."""
     weights = work.weight_bytes
     if case.deployment.layers is not None:
         # What lies outside the layers stays; the layers that run are counted by their kind's share.

@@ -82,5 +82,5 @@ def test_a_machine_that_was_never_calibrated_has_none(folder):
 
 def test_a_file_that_cannot_be_understood_is_named(folder):
     save(folder, "abc", FILE.replace("threads = 8", 'threads = "all"'))
-    with pytest.raises(DefinitionError, match=r"devices/calibrations/cpu/abc\.toml: .*threads"):
+    with pytest.raises(DefinitionError, match=r"devices/calibrations/here/abc\.toml: .*threads"):
         load_achieved("abc")

@@ -29,7 +29,7 @@ TIERS: tuple[Tier, ...] = ("calibrated", "transferred", "sheet")
 GENERIC = "generic"
 ENGINE = "engine"
 # Folders below devices/calibrations/ that hold something else than a device's profile.
-OTHERS = frozenset({"cpu", ENGINE})
+OTHERS = frozenset({"here", ENGINE})
 # Powers on a band when numbers are carried over. Of rows of a device left out entirely, the plain band of the average
 # holds 60 %, to the power 1.5 77 %, squared 86 % (docs/cost-model.md); the further a device, the wider.
 WIDER_SAME_CHIP = 1.5

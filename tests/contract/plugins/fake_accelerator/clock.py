@@ -82,7 +82,10 @@ class Event:
         stream = self.machine.current_streams[self.machine.current] if stream is None else stream
         self.stream, self.passed = stream, False
         # An event of a capture belongs to the graph and has no time.
-        self.stamp_s = None if self.machine.capturing else max(stream.ready_s, time.perf_counter())
+        self.stamp_s = None
+        if not self.machine.capturing:
+            # It stands in the queue like work: whoever waits for an idle stream has waited for it, too.
+            self.stamp_s = stream.ready_s = max(stream.ready_s, time.perf_counter())
 
     def wait(self, stream: Stream | None = None) -> None:
         stream = self.machine.current_streams[self.machine.current] if stream is None else stream
