@@ -92,7 +92,7 @@ def copies_needed(case: Case, work: Work, cache_bytes: int) -> int:
 
 
 def memory_need(case: Case, work: Work, copies: int) -> float:
-    """Return the bytes that a case holds: a part of the weights where only some layers run, copies where a kernel is rotated."""
+    """Return the bytes a case holds: a part of the weights where only some layers run, copies of what is rotated."""
     weights = work.weight_bytes
     if case.deployment.layers is not None:
         # What lies outside the layers stays; the layers that run are counted by their kind's share.

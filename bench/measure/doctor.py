@@ -10,7 +10,10 @@ from typing import Literal
 import psutil
 
 from bench.devices.achieved import fingerprint, load_achieved
+from bench.devices.adapter import open_device, present_devices, problems
 from bench.devices.cpu import CpuAdapter, matrix_extensions, physical_cores
+from bench.devices.telemetry.reading import Reading
+from bench.errors import listed
 from bench.results.environment import container, governor, load_average, packages
 
 Level = Literal["ok", "note", "warn"]
@@ -33,7 +36,7 @@ class Finding:
 def examine(quick: bool = False) -> list[Finding]:
     """Look at governor, load, clock, threads, memory, torch, calibration; takes a second, or none if quick."""
     window = [] if quick else _watch()
-    return [_governor(), _load(), *window, _threads(), _memory(), _container(), _torch(), _roofs()]
+    return [_governor(), _load(), *window, _threads(), _memory(), _container(), _torch(), _roofs(), *_accelerators()]
 
 
 def _governor() -> Finding:
@@ -128,3 +131,26 @@ def _roofs() -> Finding:
     if roof is None:
         return Finding("note", "calibration", "none for this machine", "MFU and MBU need it: bench calibrate -d cpu")
     return Finding("ok", "calibration", f"of {roof.made[:10]}, {roof.software}")
+
+
+def _accelerators() -> list[Finding]:
+    """What each accelerator here complains of, and why those that should be here are not."""
+    found = [Finding("warn", "accelerator", *told.rsplit("; ", 1)) for told in problems()]
+    for device in present_devices():
+        if device != "cpu":
+            found.append(_accelerator(device, open_device(device).read()))
+    return found
+
+
+def _accelerator(device: str, told: Reading) -> Finding:
+    if told.processes:
+        users = listed([f"pid {p.pid} {p.name}".strip() for p in told.processes])
+        return Finding("warn", device, f"in use by {users}", "stop them: a shared device is slower by what others take")
+    if told.throttle:
+        held = ", ".join(told.throttle)
+        return Finding("warn", device, f"held back: {held}", "look at cooling and power limit, or wait")
+    if told.health is not None and told.health.lower() != "ok":
+        return Finding("warn", device, f"health {told.health}", "ask the vendor's tool what is wrong")
+    if told.power_w is None and told.energy_j is None:
+        return Finding("note", device, "tells no power", told.missing.get("power_w", "no J/token then"))
+    return Finding("ok", device, f"idle, {told.source} tells power")

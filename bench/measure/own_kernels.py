@@ -54,8 +54,9 @@ def shapes() -> Iterator[Case]:
     for heads, n, k in ((16, 256, 64), (16, 64, 256), (32, 128, 128)):
         for m in (1, 8, 64):
             yield _case("batched_gemm", m=m, heads=heads, n=n, k=k)
+    # Experts with few rows are where kernels take turns: they need more points.
     for experts, top_k, n, k in ((32, 4, 1024, 1024), (64, 8, 512, 1024), (16, 2, 2048, 1024)):
-        for m in (1, 4, 16, 64, 256, 512):
+        for m in (1, 4, 8, 16, 32, 64, 128, 256, 512):
             yield _case("grouped_gemm", m=m, n=n, k=k, experts=experts, top_k=top_k)
     for batch in (1, 4, 16):
         for context in (256, 1024, 2048, 4096):

@@ -11,7 +11,8 @@ from bench.devices.achieved import Achieved, fingerprint
 from bench.devices.adapter import Adapter
 from bench.devices.emulated.fit import Sample, fit_rule
 from bench.devices.emulated.form import Peaks
-from bench.devices.emulated.forms import FORMS, peaks_of
+from bench.devices.emulated.forms import FORMS, OTHER_FORMS, form_of, peaks_of
+from bench.devices.emulated.links import LINKED
 from bench.devices.emulated.profile import Profile, Rule
 from bench.devices.sheet import Figure, Memory, Sheet
 from bench.errors import DefinitionError
@@ -23,6 +24,7 @@ from bench.units import GIGA, MEGA, TERA
 STANDS_FOR = {"attention_prefill": ("mla_prefill", "indexer")}
 POINTWISE = frozenset({"rms_norm"})
 UNFITTED = frozenset({"copy"})
+OWN = "the device's own kernels"
 
 
 def model_name(adapter: Adapter) -> str:
@@ -119,7 +121,13 @@ def _rule(form: str, dtype: str, part: list[OwnKernel], peaks: Peaks, host_clock
     if not padded:
         # A CPU computes the rows there are.
         dims["padded"] = dims["rows"]
-    sample = Sample(form, dtype, dict(dims), np.array([k.seconds for k in part]), peaks, np.ones(len(part)))
-    rule = fit_rule(sample, "", f"{len(part)} kernels timed here", "the device's own kernels")
+    seconds, source = np.array([k.seconds for k in part]), f"{len(part)} kernels timed here"
+    others = ("", *(name for name, other in OTHER_FORMS.items() if other.name == form and form not in LINKED))
+    tried = [
+        fit_rule(Sample(form, dtype, dict(dims), seconds, peaks, np.ones(len(part)), other), "", source, OWN)
+        for other in others
+        if len(part) > len(form_of(form, other).numbers)
+    ]
+    rule = min(tried, key=lambda rule: rule.evidence.mape)
     # An 8-bit product was timed with the kernel that quantizes its rows.
     return msgspec.structs.replace(rule, padded=padded, includes_quantize=dtype in EIGHT_BIT)

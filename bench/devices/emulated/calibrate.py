@@ -13,7 +13,7 @@ import numpy as np
 from bench.devices.emulated.fit import FOLDS, Sample, evidence, fit_numbers, fit_rule
 from bench.devices.emulated.form import Dims, Peaks
 from bench.devices.emulated.forms import FORMS, peaks_of
-from bench.devices.emulated.links import OTHER_FORMS
+from bench.devices.emulated.links import OTHER_LINK_FORMS
 from bench.devices.emulated.profile import GENERIC, Evidence, Profile, Rule, profiles
 from bench.devices.emulated.table import UNPRICED, Timed, dims_of, formula
 from bench.devices.sheet import known_sheets, load_sheet
@@ -128,7 +128,7 @@ def _rules(device: str, groups: dict[tuple[str, str, str], list[Timed]], where: 
 
 def _best_form(sample: Sample, library: str, source: str, where: str) -> Rule:
     """The rule by the formula, of those that libraries of this kind follow, that misses unseen rows least."""
-    others = ("", *(name for name, form in OTHER_FORMS.items() if form.name == sample.kind))
+    others = ("", *(name for name, form in OTHER_LINK_FORMS.items() if form.name == sample.kind))
     usual = _usual(sample.kind, sample.dtype)
     fitted = [fit_rule(replace(sample, other=other), library, source, where, usual) for other in others]
     return min(fitted, key=lambda rule: rule.evidence.mape)

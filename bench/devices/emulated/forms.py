@@ -23,7 +23,7 @@ from bench.devices.emulated.form import (
     Peaks,
     logs,
 )
-from bench.devices.emulated.links import LINK_FORMS, LINKED, OTHER_FORMS
+from bench.devices.emulated.links import LINK_FORMS, LINKED, OTHER_LINK_FORMS
 from bench.devices.sheet import Figure, Sheet
 from bench.errors import Unsupported
 from bench.operators.kernel import BYTES, Dim
@@ -65,6 +65,22 @@ def _experts(p: Numbers, d: Dims, peaks: Peaks, width: float) -> Parts:
     memory = moved / (p["memory"] * peaks.bytes_per_s)
     launch = peaks.launch(p["launch_us"] + p["expert_us"] * d["experts"])
     return Parts(launch + _joined(compute, memory, p["sharpness"]), compute, memory, 0.0, launch)
+
+
+def _gathered(p: Numbers, d: Dims, peaks: Peaks, width: float) -> Parts:
+    """The same where two kernels compete, as on a CPU: one reads an expert's weights for each row, the other once.
+
+    t0 + min(touched weights / (g B) + the further rows' weights, from the cache, / (r B),
+    touched weights / (w B) + flops / (c F)).
+    """
+    weight, io = 3 * d["hidden"] * d["inner"] * width, d["rows"] * (8 * d["hidden"] + 12 * d["inner"])
+    first, again = p["gathered"] * peaks.bytes_per_s, p["again"] * peaks.bytes_per_s
+    by_row = (d["touched"] * weight + io) / first + (d["rows"] - d["touched"]) * weight / again
+    memory = (d["touched"] * weight + io) / (p["memory"] * peaks.bytes_per_s)
+    compute = 6 * d["padded"] * d["hidden"] * d["inner"] / (p["compute"] * peaks.flops)
+    launch = peaks.launch(p["launch_us"] + p["expert_us"] * d["experts"])
+    seconds = launch + np.minimum(by_row, memory + compute)
+    return Parts(seconds, compute, np.minimum(by_row, memory), 0.0, launch)
 
 
 def _pairs(d: Dims) -> Dim:
@@ -175,6 +191,20 @@ FORMS: dict[str, Form] = {
         Form("pointwise", {"memory": (0.7, 0.05, 2.0), "launch_us": (3.0, 0.2, 60.0)}, _pointwise, lambda d: [], False),
     )
 }
+
+# Another formula that some software's kernels of a kind follow: rule's `form` -> formula.
+OTHER_FORMS = OTHER_LINK_FORMS | {
+    "gathered": Form(
+        "moe",
+        {
+            "gathered": (0.8, 0.02, 2.0), "again": (2.0, 0.05, 20.0), "memory": (0.5, 0.02, 2.0),
+            "compute": (0.5, 0.02, 2.0), "launch_us": (25.0, 1.0, 120.0), "expert_us": (0.05, 0.001, 20.0),
+        },
+        _gathered,
+        lambda d: [],
+        starts=tuple({"again": again, "memory": m} for again in (1.0, 3.0) for m in (0.15, 0.5)),
+    ),
+}  # fmt: skip
 
 
 def peaks_of(sheet: Sheet, kind: str, dtype: str, where: str, network_gb_per_s: float | None = None) -> Peaks:

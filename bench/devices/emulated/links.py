@@ -97,8 +97,8 @@ LINK_FORMS = (
     Form("ep_dispatch", _EXCHANGE, _exchange, logs("message_bytes", "ranks"), matrix=False),
     Form("ep_combine", _EXCHANGE, _exchange, logs("message_bytes", "ranks"), matrix=False),
 )
-# Another formula that some library's kernels of a kind follow: rule's `form` -> formula.
-OTHER_FORMS = {
+# Another formula that some library's collectives of a kind follow: rule's `form` -> formula.
+OTHER_LINK_FORMS = {
     "one_shot": _form("all_reduce", _twice, _to_everyone),
     "ring": _form("all_to_all", _ring, _ring),
 }

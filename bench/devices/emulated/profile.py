@@ -18,8 +18,8 @@ import numpy as np
 from bench import project
 from bench.devices.emulated.correction import Correction, terms
 from bench.devices.emulated.form import Dims, Parts, Peaks
-from bench.devices.emulated.forms import FORMS, SHEET_DTYPE, element_bytes, form_of
-from bench.devices.emulated.links import EXCHANGES, OTHER_FORMS
+from bench.devices.emulated.forms import FORMS, OTHER_FORMS, SHEET_DTYPE, element_bytes, form_of
+from bench.devices.emulated.links import EXCHANGES
 from bench.devices.sheet import Sheet, known_sheets, load_sheet
 from bench.errors import Unsupported
 

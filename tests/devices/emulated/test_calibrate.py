@@ -10,7 +10,7 @@ import pytest
 from bench.devices.emulated.assumed import assumed_rules
 from bench.devices.emulated.calibrate import calibrate, calibrate_generic, sample_of
 from bench.devices.emulated.forms import FORMS, element_bytes, peaks_of, roofline
-from bench.devices.emulated.links import OTHER_FORMS
+from bench.devices.emulated.links import OTHER_LINK_FORMS
 from bench.devices.emulated.profile import Rule, choose
 from bench.devices.emulated.table import Timed, read_table
 from bench.devices.sheet import load_sheet
@@ -230,7 +230,7 @@ def test_a_library_that_sends_everything_to_everyone_is_fitted_so():
     numbers = GATHER | {"link_bulk": 0.8, "bulk_launch": 6.0}
     for row in timed("h100-sxm", "all_reduce", numbers, 60):
         peaks = peaks_of(load_sheet("h100-sxm"), "all_reduce", "", "x")
-        seconds = float(OTHER_FORMS["one_shot"].price(numbers, row.dims, peaks, 2.0).seconds)
+        seconds = float(OTHER_LINK_FORMS["one_shot"].price(numbers, row.dims, peaks, 2.0).seconds)
         made.append(replace(row, seconds=seconds))
     rings = timed("h100-sxm", "all_reduce", GATHER, 60, 0.0, 2, software="ring 1.0")
     shot, ring = calibrate(made + rings, "mine.csv", "")[0].rules

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bench.devices.emulated.correction import MOST_CORRECTION
 from bench.devices.emulated.form import Peaks
 from bench.devices.emulated.forms import FORMS, element_bytes, peaks_of, roofline
-from bench.devices.emulated.links import LINKED, OTHER_FORMS
+from bench.devices.emulated.links import LINKED, OTHER_LINK_FORMS
 from bench.devices.emulated.profile import profiles
 from bench.devices.sheet import load_sheet
 from bench.errors import Unsupported
@@ -194,7 +194,7 @@ def test_pairs_exchange_side_by_side_where_the_quick_protocol_does(round_peaks):
 
 
 def test_one_shot_sends_the_whole_message_to_everyone_and_a_ring_takes_over_when_it_is_long(round_peaks):
-    price = OTHER_FORMS["one_shot"].price
+    price = OTHER_LINK_FORMS["one_shot"].price
     # 100 kB to 3 others: 3 + 300 kB / 0.5 / 1e11 = 9 us. 4 MB: 243 us, or the ring: 9 + 6 MB / 0.75 / 1e11 = 89 us.
     short = price(COLLECTIVE, {"ranks": 4, "message_bytes": 1e5}, round_peaks, 2.0)
     long = price(COLLECTIVE, {"ranks": 4, "message_bytes": 4e6}, round_peaks, 2.0)
