@@ -70,8 +70,9 @@ def what_telemetry_does_not_tell_is_null_in_the_row_with_its_reason(device: Any)
 def a_clock_that_lies_is_caught(device: Any) -> str | None:
     if device.name == CPU:
         return NO_FAULTS
-    for clock in ("lies", "stuck", "unsynchronized"):
-        with faulty(clock=clock, op_seconds=1e-3):
+    # A device that is not waited for is seen by work that takes far longer than a host may hesitate.
+    for clock, each_s in (("lies", 1e-3), ("stuck", 1e-3), ("unsynchronized", 2e-2)):
+        with faulty(clock=clock, op_seconds=each_s):
             row = row_of(device, "product")
         assert row.status == "error", f"{clock}: {row.status}, {row.reason}"
         assert row.reason.startswith(f"the clock of {device.name} "), f"{clock}: {row.reason}"

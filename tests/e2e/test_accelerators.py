@@ -20,11 +20,11 @@ from ..contract.fakes import TOOLS, environment
 
 pytestmark = pytest.mark.slow
 
-# A kernel of 20 ms: far longer than this machine's own hesitations, so that the device's clock is what decides.
-SLOW_KERNELS = {"FAKE_OP_SECONDS": "0.02", "FAKE_CACHE_BYTES": "64", "FAKE_MEMORY_BYTES": "64000000000"}
+# A kernel of 10 ms: far longer than this machine's own hesitations, so that the device's clock is what decides.
+SLOW_KERNELS = {"FAKE_OP_SECONDS": "0.01", "FAKE_CACHE_BYTES": "64", "FAKE_MEMORY_BYTES": "64000000000"}
 # Where a vendor's torch tells no cache, 192 MB are flushed before each run: kernels then take what the CPU needs, twice.
-LARGE_CACHES = {"FAKE_OP_SECONDS": None, "FAKE_CACHE_BYTES": "50000000"}
-QUICK = ("--time", "0.1", "--quiet", "--format", "json")
+LARGE_CACHES = {"FAKE_OP_SECONDS": None, "FAKE_CACHE_BYTES": "20000000"}
+QUICK = ("--time", "0.05", "--quiet", "--format", "json")
 
 TINY = """
 summary = "A tiny product"
@@ -212,6 +212,16 @@ def test_two_accelerators_of_different_vendors_are_measured_side_by_side_though_
     missing = {name: row["telemetry_missing"]["power_w"] for name, row in rows.items()}
     assert "npu-smi failed (exit 1): dcmi module initialize failed. ret is -8005" in missing["npu:0"]
     assert missing["musa:0"] == "mthreads-gmi failed (exit 1): Error: failed to initialize MTML"
+
+
+def test_a_device_that_is_lost_in_one_case_is_a_row_and_the_run_goes_on_to_the_next(npu):
+    # A model's operands alone take more kernels than the whole of a product; each case has a process of its own.
+    words = ("run", "tiny-decode", "tiny", "-d", "npu:0", *QUICK)
+    done = npu.bench(*words, FAKE_LOST_AFTER="150")
+    lost, fine = sorted(done.json["rows"], key=lambda row: row["status"])
+    assert (done.code, lost["workload"], lost["status"], lost["step_s"]) == (4, "tiny-decode", "error", None)
+    assert lost["reason"].startswith("RuntimeError: npuSynchronizeDevice: NPU function error")
+    assert (fine["workload"], fine["status"]) == ("tiny", "ok")
 
 
 # -- a machine with something wrong ----------------------------------------------------------------------------------
