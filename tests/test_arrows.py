@@ -42,7 +42,9 @@ EXCEPTIONS = {
 }
 
 # torch at the top of a module: its import takes seconds, so only what is loaded in order to compute may do so.
-TORCH_AT_THE_TOP = ("operators/torch_*.py", "devices/*_operators.py", "measure/preload.py")
+TORCH_AT_THE_TOP = (
+    "operators/torch_*.py", "devices/*_operators.py", "devices/vendors/ascend_latent.py", "measure/preload.py",
+)  # fmt: skip
 TORCH_IN_FUNCTIONS = ("operators/torch_*.py", "devices/*.py", "measure/*.py")
 
 

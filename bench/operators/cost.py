@@ -5,13 +5,13 @@ A dimension may be a NumPy array with one entry per point of a sweep, so a progr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from bench.operators.interface import ExpertPlan, Gate, Step
+from bench.operators.interface import ExpertPlan, Gate, LatentSizes, Step
 from bench.operators.kernel import BYTES, Dim, Kernel, Work
 
 
@@ -215,6 +215,9 @@ class CostOperators:
         if window is None:
             return self.step.context
         return np.minimum(self.step.context, window + self.step.input_len - 1)
+
+    def mla_prolog(self, layer: str, h: Shape, sizes: LatentSizes, separate: Callable[[], Any]) -> Any:
+        return separate()
 
     def mla_attention(
         self,

@@ -7,7 +7,7 @@ computes it in float32. `T` below is the number of tokens of this step: batch x 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -82,6 +82,26 @@ class Gate:
     groups_kept: int = 1
 
 
+@dataclass(frozen=True)
+class LatentSizes:
+    """Latent attention of one layer on one device. arXiv:2405.04434
+
+    heads: this device's share. q_rank: of compressed queries, None where they are not; rank: of keys and values.
+    nope, rope: a head's part without and with rotary embedding. eps: of the norms. theta: of the rotary embedding.
+    indexer: whether an indexer selects the tokens that attention sees.
+    """
+
+    hidden: int
+    heads: int
+    q_rank: int | None
+    rank: int
+    nope: int
+    rope: int
+    eps: float
+    theta: float
+    indexer: bool
+
+
 class Operators(Protocol[Tensor]):
     """What a program may ask for. Shapes are row-major; a leading T is the step's tokens."""
 
@@ -148,6 +168,15 @@ class Operators(Protocol[Tensor]):
         name: str = "attention",
     ) -> Tensor:
         """Causal grouped-query attention of [T, heads * d] over the visible cache: [T, heads * dv]. arXiv:2305.13245"""
+
+    def mla_prolog(self, layer: str, h: Tensor, sizes: LatentSizes, separate: Callable[[], Any]) -> Any:
+        """All that a decode step does between a layer's input [T, hidden] and latent attention, in one kernel.
+
+        `separate` does it by the operators above, and that is what every reading does that has no such kernel. Weights
+        by name below `layer`, declared there: qkv_a, q_a_norm, q_b, kv_norm, k_up; caches: latent, k_rope.
+        Returns (absorbed queries, their rotary part, visible latents, visible rotary keys, selected tokens or None),
+        as `mla_attention` takes them.
+        """
 
     def mla_attention(
         self,

@@ -6,13 +6,14 @@ the arithmetic and not the rounding of operands.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.operators.interface import ExpertPlan, Gate, Step
+from bench.operators.interface import ExpertPlan, Gate, LatentSizes, Step
 from bench.operators.noise import Floats, noise, scale_of, token_ids
 
 Ids = NDArray[np.int64]
@@ -149,6 +150,9 @@ class ReferenceOperators:
                 sink = None if sinks is None else sinks[h]
                 out[b, :, h] = _softmax(scores, seen, sink) @ values[b, :, g]
         return out.reshape(len(q), -1)
+
+    def mla_prolog(self, layer: str, h: Floats, sizes: LatentSizes, separate: Callable[[], Any]) -> Any:
+        return separate()
 
     def mla_attention(
         self,

@@ -6,7 +6,7 @@ are declared on first use and kept, so a second run of the same program only com
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.errors import Unsupported
-from bench.operators.interface import ExpertPlan, Gate, Step
+from bench.operators.interface import ExpertPlan, Gate, LatentSizes, Step
 from bench.operators.noise import offset, pool, scale_of, token_ids
 
 TORCH_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -198,13 +198,18 @@ class TorchOperators:
 
     def append(self, name: str, x: Tensor, heads: int) -> Tensor:
         width = x.shape[-1] if x.dim() == 2 else x.shape[-1] * x.shape[-2]
-        cache = self._kept.get(name)
-        if cache is None:
-            drawn = self.noise(name, (self.batch, self.context, heads, width // heads))
-            cache = self._kept[name] = drawn.transpose(1, 2).contiguous()  # [batch, heads, context, d]
+        cache = self.cache(name, heads, width // heads)
         fresh = x.reshape(self.batch, self.new, heads, width // heads).transpose(1, 2)
         cache[:, :, self.context - self.new :] = fresh
         return cache
+
+    def cache(self, name: str, heads: int, width: int) -> Tensor:
+        """Return the static cache [batch, heads, context, width], as it was before this step when first asked for."""
+        kept = self._kept.get(name)
+        if kept is None:
+            drawn = self.noise(name, (self.batch, self.context, heads, width))
+            kept = self._kept[name] = drawn.transpose(1, 2).contiguous()
+        return kept
 
     def _mask(self, window: int | None) -> Tensor:
         """Which cached token each new token sees, [new, context], once per window."""
@@ -268,6 +273,9 @@ class TorchOperators:
             scores = scores.masked_fill(~mask, float("-inf"))
         sunk = torch.cat([scores, sinks.float().expand(*scores.shape[:-1], 1)], dim=-1)
         return sunk.softmax(-1)[..., :-1].to(v.dtype) @ v
+
+    def mla_prolog(self, layer: str, h: Tensor, sizes: LatentSizes, separate: Callable[[], Any]) -> Any:
+        return separate()
 
     def mla_attention(
         self,

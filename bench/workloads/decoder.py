@@ -6,12 +6,13 @@ executed, priced and checked. Comments give shapes: T tokens of this step, H hid
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 
 from bench.errors import DefinitionError
-from bench.operators.interface import Gate
+from bench.operators.interface import Gate, LatentSizes
 from bench.workloads.model import Model, Moe, check_positive
 from bench.workloads.routing import Routing, plan_experts
 
@@ -171,9 +172,44 @@ def _mla(ops: Ops, model: Model, layer: str, h: Any, heads: int) -> Any:
     Prefill expands the latent to keys and values; decode folds that expansion into the query and the output
     ("absorbed"), so that only the latent is read.
     """
-    m = model.mla
+    m, index = model.mla, model.indexer
     assert m is not None
     nope, rope, rank, v = m.qk_nope_dim, m.qk_rope_dim, m.kv_lora_rank, m.v_head_dim
+    scale = (nope + rope) ** -0.5 * m.softmax_scale_factor
+    limit = None if index is None else index.top_k
+
+    if ops.step.phase == "prefill":
+        q_nope, q_rope, latents, ropes, selected = _mla_inputs(ops, model, layer, h, heads)
+        kv_b = ops.weight(f"{layer}.kv_b", (heads * (nope + v), rank))
+        expansion = ops.linear(ops.quantize(ops.flatten(latents)), kv_b, name="kv_b_proj")
+        return ops.mla_attention(
+            q_nope, q_rope, latents, ropes,
+            heads=heads, scale=scale, expansion=expansion, selected=selected, limit=limit,
+        )  # fmt: skip
+    sizes = LatentSizes(
+        model.hidden, heads, m.q_lora_rank, rank, nope, rope, model.norm_eps, model.rope_theta, index is not None
+    )
+    separate = partial(_absorbed_inputs, ops, model, layer, h, heads)
+    q_latent, q_rope, latents, ropes, selected = ops.mla_prolog(layer, h, sizes, separate)
+    out = ops.mla_attention(q_latent, q_rope, latents, ropes, heads=heads, scale=scale, selected=selected, limit=limit)
+    return ops.head_linear(out, ops.weight(f"{layer}.v_up", (heads, rank, v), quantized=False), name="absorb_v")
+
+
+def _absorbed_inputs(ops: Ops, model: Model, layer: str, h: Any, heads: int) -> Any:
+    """What `mla_prolog` returns, by separate operators: the queries [T, heads * rank] meet the latent itself."""
+    m = model.mla
+    assert m is not None
+    q_nope, *others = _mla_inputs(ops, model, layer, h, heads)
+    # The absorbed halves of kv_b stay 16-bit in every engine known: they multiply activations head by head.
+    k_up = ops.weight(f"{layer}.k_up", (heads, m.qk_nope_dim, m.kv_lora_rank), quantized=False)
+    return ops.head_linear(q_nope, k_up, name="absorb_q"), *others
+
+
+def _mla_inputs(ops: Ops, model: Model, layer: str, h: Any, heads: int) -> Any:
+    """Queries [T, heads * nope] and [T, heads * rope], visible latents and rotary keys, and what an indexer selects."""
+    m = model.mla
+    assert m is not None
+    nope, rope, rank = m.qk_nope_dim, m.qk_rope_dim, m.kv_lora_rank
     x = ops.quantize(h)
     if m.q_lora_rank is not None:
         down = ops.linear(
@@ -195,24 +231,8 @@ def _mla(ops: Ops, model: Model, layer: str, h: Any, heads: int) -> Any:
     k_rope = ops.rope(k_rope, 1, model.rope_theta)
     latents = ops.append(f"{layer}.latent", latent, 1)  # [batch, context, rank]
     ropes = ops.append(f"{layer}.k_rope", k_rope, 1)  # [batch, context, rope]
-    scale = (nope + rope) ** -0.5 * m.softmax_scale_factor
-    selected, limit = None, None
-    if model.indexer is not None:
-        selected, limit = _indexer(ops, model, layer, h, query_in), model.indexer.top_k
-
-    if ops.step.phase == "prefill":
-        kv_b = ops.weight(f"{layer}.kv_b", (heads * (nope + v), rank))
-        expansion = ops.linear(ops.quantize(ops.flatten(latents)), kv_b, name="kv_b_proj")
-        return ops.mla_attention(
-            q_nope, q_rope, latents, ropes,
-            heads=heads, scale=scale, expansion=expansion, selected=selected, limit=limit,
-        )  # fmt: skip
-    # The absorbed halves of kv_b stay 16-bit in every engine known: they multiply activations head by head.
-    q_latent = ops.head_linear(
-        q_nope, ops.weight(f"{layer}.k_up", (heads, nope, rank), quantized=False), name="absorb_q"
-    )  # fmt: skip
-    out = ops.mla_attention(q_latent, q_rope, latents, ropes, heads=heads, scale=scale, selected=selected, limit=limit)
-    return ops.head_linear(out, ops.weight(f"{layer}.v_up", (heads, rank, v), quantized=False), name="absorb_v")
+    selected = None if model.indexer is None else _indexer(ops, model, layer, h, query_in)
+    return q_nope, q_rope, latents, ropes, selected
 
 
 def _indexer(ops: Ops, model: Model, layer: str, h: Any, query_in: Any) -> Any:

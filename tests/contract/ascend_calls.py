@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 
 import ascend_attention_calls  # noqa: F401
+import ascend_latent_calls  # noqa: F401
 import torch
 import torch_npu
 from ascend_plain import BF16, CASES, FP32, INT8, Compared, case, draw, error, softmax, there, turned
-from torch import Tensor
 
 
 @case
@@ -183,78 +183,6 @@ def formats_keep_values() -> Compared:
     cast = torch_npu.npu_format_cast(there(x), 29)
     assert (torch_npu.get_npu_format(cast), torch_npu.get_npu_format(there(x))) == (29, 2)
     return [(cast, x)]
-
-
-def _latent_weights(heads: int) -> list[Tensor]:
-    shapes = ((7168, 1536), (1536, heads * 192), (heads, 128, 512), (7168, 576), (1536,), (512,))
-    return [(torch.randn(*s) * s[0] ** -0.5 if len(s) > 1 else torch.randn(*s)).to(BF16) for s in shapes]
-
-
-def _prolog(name: str) -> Compared:
-    heads, places = 2, torch.tensor([3, 130, 250])
-    dq, uq, uk, dkv, gamma_q, gamma_kv = weights = _latent_weights(heads)
-    x, sin, cos = draw(3, 7168), draw(3, 64), draw(3, 64)
-    caches = there(torch.zeros(2, 128, 1, 512, dtype=BF16)), there(torch.zeros(2, 128, 1, 64, dtype=BF16))
-    formatted = [there(w) if w is uk or w.dim() == 1 else torch_npu.npu_format_cast(there(w), 29) for w in weights]
-    if name == "v2":
-        query, rotary, *_ = torch_npu.npu_mla_prolog_v2(
-            there(x), *formatted, there(sin), there(cos), there(places), *caches
-        )
-    else:
-        query, rotary, *_ = torch_npu.npu_mla_prolog_v3(
-            there(x), *formatted, there(sin), there(cos), *caches, cache_index=there(places)
-        )
-
-    def normed(row: Tensor, gamma: Tensor) -> Tensor:
-        return row / (row.square().mean(-1, keepdim=True) + 1e-5).sqrt() * gamma.float()
-
-    def halves(row: Tensor) -> Tensor:
-        return torch.cat([row[..., ::2], row[..., 1::2]], -1)
-
-    up = (normed(x.float() @ dq.float(), gamma_q) @ uq.float()).view(3, heads, 192)
-    down = x.float() @ dkv.float()
-    keys = turned(halves(down[:, 512:]), cos, sin)
-    return [
-        (query, torch.einsum("thd,hdr->thr", up[..., :128], uk.float())),
-        (rotary, turned(halves(up[..., 128:]), cos[:, None], sin[:, None])),
-        (caches[0].cpu().view(-1, 512)[places], normed(down[:, :512], gamma_kv)),
-        (caches[1].cpu().view(-1, 64)[places], keys),
-    ]
-
-
-@case
-def latent_prolog_v2() -> Compared:
-    return _prolog("v2")
-
-
-@case
-def latent_prolog_v3() -> Compared:
-    return _prolog("v3")
-
-
-@case
-def latent_cache_of_norm_and_rope() -> Compared:
-    kv, gamma, cos, sin = draw(2, 1, 1, 576), draw(512), draw(2, 1, 1, 64), draw(2, 1, 1, 64)
-    k_cache, c_cache = there(torch.zeros(4, 16, 1, 64, dtype=BF16)), there(torch.zeros(4, 16, 1, 512, dtype=BF16))
-    places = torch.tensor([5, 40])
-    _, _, keys, latent = torch_npu.npu_kv_rmsnorm_rope_cache(
-        there(kv),
-        there(gamma),
-        there(cos),
-        there(sin),
-        there(places),
-        k_cache,
-        c_cache,
-        cache_mode="PA_BNSD",
-        is_output_kv=True,
-    )
-    c, r = kv[..., :512].float(), kv[..., 512:]
-    right_c = c / (c.square().mean(-1, keepdim=True) + 1e-5).sqrt() * gamma.float()
-    right_k = turned(torch.cat([r[..., ::2], r[..., 1::2]], -1), cos, sin)
-    return [
-        (keys, right_k), (latent, right_c), (k_cache.cpu().view(-1, 64)[places], right_k.view(2, 64)),
-        (c_cache.cpu().view(-1, 512)[places], right_c.view(2, 512)),
-    ]  # fmt: skip
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ CASES = (
     "formats_keep_values",
     "latent_prolog_v2",
     "latent_prolog_v3",
+    "latent_prolog_v3_in_int8",
     "latent_cache_of_norm_and_rope",
 )
 # bf16 keeps 8 bits: an answer rounded once is off by at most 2^-9, a chain of roundings by a little more.
@@ -80,6 +81,10 @@ REFUSED = {
     "an interleaved embedding of 32": ("t.npu_interleave_rope(m(4, 2, 1, 32), m(4, 1, 1, 32), m(4, 1, 1, 32))", "must be 64"),
     "a batched product of 96": ("t.npu_transpose_batchmatmul(m(2, 4, 96), m(2, 96, 128))", "multiples of 128"),
     "a prolog without format": ("t.npu_mla_prolog_v3(*[m(4, 4)] * 11)", "FRACTAL_NZ"),
+    "an int8 prolog without scales": (
+        "t.npu_mla_prolog_v3(m(4, 4), *[t.npu_format_cast(m(4, 4), 29)] * 4, *[m(4, 4)] * 6, weight_quant_mode=2)", "takes 4 scales, not 0"),
+    "scales of a prolog that is not in int8": (
+        "t.npu_mla_prolog_v3(m(4, 4), *[t.npu_format_cast(m(4, 4), 29)] * 4, *[m(4, 4)] * 6, dequant_scale_w_dq=m(1, 4, dtype=F32))", "takes 0 scales, not 1"),
     "an argument that the fake does not know": ("fia(pse_shift=m(2, 4, 6, 10))", "does not know what pse_shift"),
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.errors import DefinitionError
 from bench.operators.cost import CostOperators, read_cost
-from bench.operators.interface import Step
+from bench.operators.interface import LatentSizes, Step
 from bench.workloads.decoder import Deployment, check_deployment, decoder_step, gate_of, moe_layer
 from bench.workloads.model import Model, Moe, load_model
 from bench.workloads.routing import Routing
@@ -215,6 +215,26 @@ def test_the_lite_model_projects_queries_in_one_step():
     work = work_of("deepseek-v2-lite")
     # 16 heads x (128 + 64) and 512 + 64.
     assert named(work, "q_kv_a_proj")[0].dims["n"] == 16 * 192 + 576
+
+
+@pytest.mark.parametrize("model", ["deepseek-r1", "deepseek-v2-lite", "deepseek-v3.2"])
+def test_what_precedes_latent_attention_is_asked_for_as_one_operator_in_decode_only(model):
+    asked = []
+
+    class Asked(CostOperators):
+        def mla_prolog(self, layer, h, sizes, separate):
+            asked.append((layer, h.dims, sizes))
+            return separate()
+
+    shipped = load_model(model)
+    for step in (DECODE, Step("prefill", 4, 32, 32)):
+        decoder_step(Asked(step, "bf16"), shipped, Deployment(tp=4), Routing())
+    sizes = {
+        "deepseek-r1": LatentSizes(7168, 32, 1536, 512, 128, 64, 1e-6, 1e4, False),
+        "deepseek-v2-lite": LatentSizes(2048, 4, None, 512, 128, 64, 1e-6, 1e4, False),
+        "deepseek-v3.2": LatentSizes(7168, 32, 1536, 512, 128, 64, 1e-6, 1e4, True),
+    }[model]
+    assert asked == [("dense*", (4, sizes.hidden), sizes), ("moe*", (4, sizes.hidden), sizes)]
 
 
 def test_sparse_attention_reads_at_most_2048_tokens():

@@ -28,9 +28,9 @@ class AscendAdapter(Accelerator):
     advice = f"load CANN ({TOOLKIT}), install the torch_npu of this torch's version, and compare with npu-smi info"
 
     def operators(self, step: Step, dtype: str, copies: int, layers: int | None) -> Any:
-        from bench.devices.vendors.ascend_operators import AscendOperators
+        from bench.devices.vendors.ascend_latent import AscendLatentOperators
 
-        return self.make(AscendOperators, step, dtype, copies, layers)
+        return self.make(AscendLatentOperators, step, dtype, copies, layers)
 
     def read(self) -> Reading:
         return dcmi.ascend(self.physical())

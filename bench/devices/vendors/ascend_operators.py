@@ -23,9 +23,7 @@ FRACTAL_NZ = 29
 # npu_transpose_batchmatmul takes whole steps of both dimensions, and rows below 65536.
 HEAD_STEP, LONGEST_ROW = 128, 65536
 FUSED_ATTENTION = "npu_fused_infer_attention_score"
-# Its sizes for latent attention, and the pages of the cache that it wants there.
-LATENT_HEADS, LATENT_RANK, LATENT_ROPE, LATENT_HEAD, PAGE = (32, 64, 128), 512, 64, 128, 128
-# Its limits elsewhere: queries that share a key, and the step of a head's width.
+# Its limits, latent attention aside: queries that share a key, and the step of a head's width.
 MOST_GROUP, WIDTH_STEP = 64, 16
 # Causal from the lower right, with the one mask that every size shares.
 CAUSAL, CAUSAL_MASK = 3, 2048
@@ -51,16 +49,18 @@ class AscendOperators(AcceleratorOperators):
             raise Unsupported(f"the installed torch_npu has no {name}, which {what} needs")
         return found
 
-    def _use(self, operator: str, name: str, limit: str | None = None) -> Callable[..., Any] | None:
-        """Note in the row which kernel runs, and return it; None to fall back on torch, which the row then says.
+    def _use(
+        self, operator: str, name: str, limit: str | None = None, instead: str = "torch's own operators"
+    ) -> Callable[..., Any] | None:
+        """Note in the row which kernel runs, and return it; None where something else runs, which the row then says.
 
         limit: what the kernel does not take of this call, where it does not take it.
         """
         found = self.fused(name)
         if found is None:
-            self.used[name] = "missing in the installed torch_npu: torch's own operators instead"
+            self.used[name] = f"missing in the installed torch_npu: {instead} instead"
         elif limit is not None:
-            self.used[f"{operator}, not {name}"] = f"{limit}: torch's own operators instead"
+            self.used[f"{operator}, not {name}"] = f"{limit}: {instead} instead"
             return None
         else:
             self.used[operator] = f"torch_npu.{name}"
@@ -231,52 +231,6 @@ class AscendOperators(AcceleratorOperators):
         if name not in self._kept:
             self._kept[name] = ~self._mask(window)
         return self._kept[name]
-
-    def mla_decode(self, q: Tensor, q_rope: Tensor, latent: Tensor, k_rope: Tensor, scale: float) -> Tensor:
-        batch, heads, rank = q.shape
-        context, rope = latent.shape[1], k_rope.shape[-1]
-        limit = None
-        if heads not in LATENT_HEADS or rank != LATENT_RANK or rope != LATENT_ROPE:
-            limit = f"{heads} heads of rank {rank} + {rope}"
-        elif context % PAGE:
-            limit = f"a context of {context} is not whole pages of {PAGE}"
-        kernel = self._attend("mla_decode", limit)
-        if kernel is None:
-            return super().mla_decode(q, q_rope, latent, k_rope, scale)
-        keys = latent.contiguous().view(-1, 1, PAGE, rank)
-        ropes = k_rope.contiguous().view(-1, 1, PAGE, rope)
-        if "pages" not in self._kept:
-            numbers = torch.arange(batch * context // PAGE, dtype=torch.int32).view(batch, -1)
-            self._kept["pages"] = numbers.to(self.device)
-        out: Tensor = kernel(
-            q.reshape(batch, heads, 1, rank), keys, keys, query_rope=q_rope.reshape(batch, heads, 1, rope),
-            key_rope=ropes, num_heads=heads, num_key_value_heads=1, input_layout="BNSD", scale=scale,
-            block_table=self._kept["pages"], block_size=PAGE, actual_seq_lengths_kv=[context] * batch,
-        )[0]  # fmt: skip
-        return out.view(batch, heads, rank)
-
-    def _mla_prefill(
-        self, q: Tensor, q_rope: Tensor, k_rope: Tensor, expansion: Tensor, heads: int, scale: float
-    ) -> Tensor:
-        each = expansion.view(self.batch * self.context, heads, -1)
-        plain, turned = q.reshape(len(q), heads, -1), q_rope.reshape(len(q), heads, -1)
-        nope, rope = plain.shape[-1], turned.shape[-1]
-        fits = each.shape[-1] == 2 * LATENT_HEAD and nope == LATENT_HEAD and rope == LATENT_ROPE
-        kernel = self._attend("mla_prefill", None if fits else f"heads of {nope} + {rope}")
-        if kernel is None:
-            return super()._mla_prefill(q, q_rope, k_rope, expansion, heads, scale)
-        ropes = k_rope.reshape(-1, 1, rope).expand(-1, heads, -1).contiguous()
-        out: Tensor = kernel(
-            plain.contiguous(), each[..., :nope].contiguous(), each[..., nope:].contiguous(),
-            query_rope=turned.contiguous(), key_rope=ropes, num_heads=heads, num_key_value_heads=heads,
-            input_layout="TND", scale=scale, actual_seq_lengths=self._running(self.new),
-            actual_seq_lengths_kv=self._running(self.context), **self._causal(),
-        )[0]  # fmt: skip
-        return out.reshape(len(q), -1)
-
-    def _running(self, size: int) -> list[int]:
-        """Running ends of the step's sequences, packed one behind the other."""
-        return [size * (index + 1) for index in range(self.batch)]
 
     # -- experts -------------------------------------------------------------------------------------------------------
 

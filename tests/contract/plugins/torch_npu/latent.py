@@ -5,10 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torch_npu.checks import HALVES, need, need_contiguous, need_shape, need_types, paired_to_halves, rms, rotate_half
+from torch_npu.checks import (
+    HALVES,
+    need,
+    need_contiguous,
+    need_shape,
+    need_types,
+    paired_to_halves,
+    quantized,
+    rms,
+    rotate_half,
+)  # fmt: skip
 
 # The only sizes that the kernels of CANN are built for (DeepSeek-V3's).
 HIDDEN, Q_RANK, RANK, NOPE, ROPE = (7168, 7680), 1536, 512, 128, 64
+# weight_quant_mode: nothing in 8 bit, or tokens and the three matrices in int8 with a cache that is not.
+NO_INT8, ALL_INT8 = 0, 2
+# Scales of the tokens and of the columns of the matrices.
+Scales = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -20,13 +34,14 @@ def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def _prolog(
     name: str, x: Tensor, dq: Tensor, uq_qr: Tensor, uk: Tensor, dkv_kr: Tensor, gamma_cq: Tensor, gamma_ckv: Tensor,
     sin: Tensor, cos: Tensor, index: Tensor | None, kv_cache: Tensor, kr_cache: Tensor, eps_cq: float, eps_ckv: float,
-    cache_mode: str, block_sizes: range | tuple[int, ...],
+    cache_mode: str, block_sizes: range | tuple[int, ...], scales: Scales | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """(absorbed query, its rotary part, normalised low-rank query); the caches are written in place."""
+    whole = torch.bfloat16 if scales is None else torch.int8
+    need_types(name, (whole,), token_x=x, weight_dq=dq, weight_uq_qr=uq_qr, weight_dkv_kr=dkv_kr)
     need_types(
-        name, (torch.bfloat16,), token_x=x, weight_dq=dq, weight_uq_qr=uq_qr, weight_uk=uk, weight_dkv_kr=dkv_kr,
-        rmsnorm_gamma_cq=gamma_cq, rmsnorm_gamma_ckv=gamma_ckv, rope_sin=sin, rope_cos=cos, kv_cache=kv_cache,
-        kr_cache=kr_cache,
+        name, (torch.bfloat16,), weight_uk=uk, rmsnorm_gamma_cq=gamma_cq, rmsnorm_gamma_ckv=gamma_ckv, rope_sin=sin,
+        rope_cos=cos, kv_cache=kv_cache, kr_cache=kr_cache,
     )  # fmt: skip
     need_contiguous(name, token_x=x, weight_uk=uk, rope_sin=sin, rope_cos=cos, kv_cache=kv_cache, kr_cache=kr_cache)
     need(
@@ -51,16 +66,32 @@ def _prolog(
     need(size in block_sizes, name, f"block size {size}")
     need_shape(name, "kv_cache", kv_cache, (blocks, size, 1, RANK))
     need_shape(name, "kr_cache", kr_cache, (blocks, size, 1, ROPE))
-    low, _ = rms(x.float() @ dq.float(), gamma_cq, eps_cq)
-    up = (low.to(x.dtype).float() @ uq_qr.float()).unflatten(-1, (heads, NOPE + ROPE))
-    query = torch.einsum("...nd,ndr->...nr", up[..., :NOPE].to(x.dtype).float(), uk.float())
+    if scales is None:
+        low, _ = rms(x.float() @ dq.float(), gamma_cq, eps_cq)
+        up = low.to(uk.dtype).float() @ uq_qr.float()
+        down = x.float() @ dkv_kr.float()
+    else:
+        of_x, of_dq, of_uq_qr, of_dkv_kr = scales
+        need_types(
+            name, (torch.float32,), dequant_scale_x=of_x, dequant_scale_w_dq=of_dq, dequant_scale_w_uq_qr=of_uq_qr,
+            dequant_scale_w_dkv_kr=of_dkv_kr,
+        )  # fmt: skip
+        need_shape(name, "dequant_scale_x", of_x, (index.numel(), 1))
+        for what, scale, matrix in (("dq", of_dq, dq), ("uq_qr", of_uq_qr, uq_qr), ("dkv_kr", of_dkv_kr, dkv_kr)):
+            need_shape(name, f"dequant_scale_w_{what}", scale, (1, matrix.shape[1]))
+        of_x = of_x.view(*lead, 1)
+        low, _ = rms(x.float() @ dq.float() * of_x * of_dq, gamma_cq, eps_cq)
+        small, of_low = quantized(low)
+        up = small.float() @ uq_qr.float() * of_low.unsqueeze(-1) * of_uq_qr
+        down = x.float() @ dkv_kr.float() * of_x * of_dkv_kr
+    up = up.unflatten(-1, (heads, NOPE + ROPE))
+    query = torch.einsum("...nd,ndr->...nr", up[..., :NOPE].to(uk.dtype).float(), uk.float())
     rotary = turned(up[..., NOPE:], cos.unsqueeze(-2), sin.unsqueeze(-2))
-    down = x.float() @ dkv_kr.float()
     places = index.flatten()
     need(bool(((places >= 0) & (places < blocks * size)).all()), name, "a cache_index beyond the cache")
-    kv_cache.view(-1, RANK)[places] = rms(down[..., :RANK], gamma_ckv, eps_ckv)[0].to(x.dtype).view(-1, RANK)
-    kr_cache.view(-1, ROPE)[places] = turned(down[..., RANK:], cos, sin).to(x.dtype).view(-1, ROPE)
-    return query.to(x.dtype), rotary.to(x.dtype), low.to(x.dtype)
+    kv_cache.view(-1, RANK)[places] = rms(down[..., :RANK], gamma_ckv, eps_ckv)[0].to(uk.dtype).view(-1, RANK)
+    kr_cache.view(-1, ROPE)[places] = turned(down[..., RANK:], cos, sin).to(uk.dtype).view(-1, ROPE)
+    return query.to(uk.dtype).contiguous(), rotary.to(uk.dtype).contiguous(), low.to(uk.dtype)
 
 
 def npu_mla_prolog_v2(
@@ -81,14 +112,27 @@ def npu_mla_prolog_v2(
 def npu_mla_prolog_v3(
     token_x: Tensor, weight_dq: Tensor, weight_uq_qr: Tensor, weight_uk: Tensor, weight_dkv_kr: Tensor,
     rmsnorm_gamma_cq: Tensor, rmsnorm_gamma_ckv: Tensor, rope_sin: Tensor, rope_cos: Tensor, kv_cache: Tensor,
-    kr_cache: Tensor, cache_index: Tensor | None = None, rmsnorm_epsilon_cq: float = 1e-5,
-    rmsnorm_epsilon_ckv: float = 1e-5, cache_mode: str = "PA_BSND", query_norm_flag: bool = False,
+    kr_cache: Tensor, cache_index: Tensor | None = None, dequant_scale_x: Tensor | None = None,
+    dequant_scale_w_dq: Tensor | None = None, dequant_scale_w_uq_qr: Tensor | None = None,
+    dequant_scale_w_dkv_kr: Tensor | None = None, rmsnorm_epsilon_cq: float = 1e-5, rmsnorm_epsilon_ckv: float = 1e-5,
+    cache_mode: str = "PA_BSND", query_norm_flag: bool = False, weight_quant_mode: int = NO_INT8,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """(query, query_rope, dequant_scale_q_nope, query_norm, dequant_scale_q_norm)."""
+    name = "npu_mla_prolog_v3"
+    given = (dequant_scale_x, dequant_scale_w_dq, dequant_scale_w_uq_qr, dequant_scale_w_dkv_kr)
+    need(
+        weight_quant_mode in (NO_INT8, ALL_INT8),
+        name,
+        f"the fake's weight_quant_mode is 0 or 2, not {weight_quant_mode}",
+    )
+    scales = tuple(scale for scale in given if scale is not None)
+    wanted = len(given) if weight_quant_mode == ALL_INT8 else 0
+    need(len(scales) == wanted, name, f"weight_quant_mode {weight_quant_mode} takes {wanted} scales, not {len(scales)}")
+    need(not (wanted and query_norm_flag), name, "the fake's query_norm is not in int8")
     query, rotary, low = _prolog(
-        "npu_mla_prolog_v3", token_x, weight_dq, weight_uq_qr, weight_uk, weight_dkv_kr, rmsnorm_gamma_cq,
+        name, token_x, weight_dq, weight_uq_qr, weight_uk, weight_dkv_kr, rmsnorm_gamma_cq,
         rmsnorm_gamma_ckv, rope_sin, rope_cos, cache_index, kv_cache, kr_cache, rmsnorm_epsilon_cq, rmsnorm_epsilon_ckv,
-        cache_mode, range(16, 1025, 16),
+        cache_mode, range(16, 1025, 16), scales or None,
     )  # fmt: skip
     norm = low if query_norm_flag else torch.zeros(1, dtype=token_x.dtype)
     return query, rotary, torch.zeros(1), norm, torch.zeros(1)
