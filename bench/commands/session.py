@@ -74,8 +74,9 @@ def plan(asked: Request) -> list[Planned]:
         if device not in here and device not in sheets:
             known = [*here, *sheets]
             hint = nearest(device, known) or f"; here: {listed(here)}; sheets: {listed(sheets)}"
-            reasons = "".join(f". {told}" for told in problems())
-            raise DefinitionError(f"unknown device '{device}'{hint} (see: bench devices){reasons}")
+            if ":" in device and (told := problems()):
+                hint = ": " + ". ".join(told)  # of this machine, and something keeps it from being here
+            raise DefinitionError(f"unknown device '{device}'{hint} (see: bench devices)")
         if device not in here:
             load_sheet(device)  # a bad sheet is an error before anything runs
         planned += [Planned(device, case, device in here, asked.check) for case in cases]

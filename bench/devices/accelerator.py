@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar
 
 from bench.devices.adapter import Launch
@@ -89,13 +90,14 @@ class Accelerator:
                 return each
         raise DeviceError(f"{self.name} is not here any more")
 
-    def match(self) -> tuple[str | None, str]:
-        """Return the sheet that describes this device and why, or None and why not."""
+    @cached_property
+    def matched(self) -> tuple[str | None, str]:
+        """The sheet that describes this device and why, or None and why not."""
         each = self.present
         return match_sheet(self.adapter, each.name, each.memory_bytes, each.cores)
 
     def sheet(self) -> str | None:
-        return self.match()[0]
+        return self.matched[0]
 
     @property
     def unit(self) -> str:
@@ -104,7 +106,7 @@ class Accelerator:
 
     def facts(self) -> dict[str, str]:
         each, seen = self.present, self.seen()
-        sheet, why = self.match()
+        sheet, why = self.matched
         facts = {"name": each.name, "vendor": self.vendor}
         if each.memory_bytes:
             facts["memory"] = f"{each.memory_bytes / 1e9:.1f} GB"

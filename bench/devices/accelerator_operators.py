@@ -1,4 +1,4 @@
-"""Torch operators of an accelerator: operands made on the device, 8-bit products with a scale a token and a channel.
+"""Torch operators of an accelerator: 8-bit products with a scale a token and a channel.
 
 8-bit weights are quantized once, per output channel; activations per token by a kernel of their own, as engines do.
 Between products everything is bfloat16.
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from bench.errors import Unsupported
 from bench.operators.interface import Step
-from bench.operators.noise import offset, pool
 from bench.operators.torch_operators import Routed, TorchOperators
 
 EIGHT_BIT = {"fp8": torch.float8_e4m3fn, "int8": torch.int8}
@@ -44,24 +43,9 @@ class AcceleratorOperators(TorchOperators):
         super().__init__(step, "bf16" if dtype in EIGHT_BIT else dtype, device, copies, layers)
         self.eight_bit = EIGHT_BIT.get(dtype)
         self._weights_8bit: dict[str, Quantized] = {}
-        self._pools: dict[tuple[float, float], Tensor] = {}
         self._biases: dict[int, tuple[Tensor, Tensor]] = {}
 
     # -- operands ------------------------------------------------------------------------------------------------------
-
-    def noise(self, name: str, shape: tuple[int, ...], mean: float = 0.0, deviation: float = 1.0) -> Tensor:
-        """Return the same bytes as everywhere: the pool is rounded on the CPU and read cyclically on the device."""
-        rounded = self._pools.get((mean, deviation))
-        if rounded is None:
-            rounded = (torch.from_numpy(pool()) * deviation + mean).to(self.dtype).to(self.device)
-            self._pools = {(mean, deviation): rounded}
-        flat = torch.empty(int(np.prod(shape, dtype=np.int64)), dtype=self.dtype, device=self.device)
-        filled, start = 0, offset(name)
-        while filled < len(flat):
-            size = min(len(rounded) - start, len(flat) - filled)
-            flat[filled : filled + size] = rounded[start : start + size]
-            filled, start = filled + size, 0
-        return flat.view(shape)
 
     def weight(self, name: str, shape: tuple[int, ...], *, quantized: bool = True) -> Any:
         if not quantized or len(shape) < 2:

@@ -40,10 +40,10 @@ def _ask(found: dict[str, Any], family: str, plugin: str) -> None:
             found["runtime"][runtime] = str(version)
     api = getattr(torch, family)
     for index in range(api.device_count()):
-        found["devices"].append(_device(api, index))
+        found["devices"].append(_device(api, family, index))
 
 
-def _device(api: Any, index: int) -> dict[str, Any]:
+def _device(api: Any, family: str, index: int) -> dict[str, Any]:
     """Name and size of one device; what a plugin cannot tell stays out."""
     properties: Any = None
     with contextlib.suppress(Exception):
@@ -53,17 +53,17 @@ def _device(api: Any, index: int) -> dict[str, Any]:
     device: dict[str, Any] = {"index": index, "name": str(name or "a device without a name").strip()}
     for key, names in {
         "memory_bytes": ("total_memory",),
-        "cores": ("multi_processor_count", "cube_core_num"),
+        "cores": ("cube_core_num", "multi_processor_count"),
         "cache_bytes": ("L2_cache_size",),
         "arch": ("gcnArchName",),
     }.items():
         for name in names:
             value = getattr(properties, name, None)
             if value:
-                device[key] = value
+                device.setdefault(key, value)
     if getattr(properties, "uuid", None):
         device["uuid"] = str(properties.uuid)
-    if "arch" not in device and hasattr(properties, "major"):
+    if family == "cuda" and "arch" not in device and hasattr(properties, "major"):
         device["arch"] = f"sm_{properties.major}{properties.minor}"
     if "memory_bytes" not in device and hasattr(api, "mem_get_info"):
         device["memory_bytes"] = int(api.mem_get_info(index)[1])

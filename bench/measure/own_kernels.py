@@ -25,8 +25,8 @@ from bench.workloads.schema import Case
 
 DTYPE = "bf16"
 EIGHT_BIT = ("fp8", "int8")
-PRODUCTS = ("gemm", "grouped_gemm")
-SECONDS_EACH = 0.15
+PRODUCTS = ("gemm", "moe")
+SECONDS_EACH = 0.07
 FEWEST_RUNS = 3
 # A square product of 2048 within this long (6 TFLOP/s) is an accelerator's: kernels are timed at sizes that fill it.
 LARGE_WITHIN_S = 0.003
@@ -55,9 +55,9 @@ def shapes() -> Iterator[Case]:
         for m in (1, 8, 64):
             yield _case("batched_gemm", m=m, heads=heads, n=n, k=k)
     # Experts with few rows are where kernels take turns: they need more points.
-    for experts, top_k, n, k in ((32, 4, 1024, 1024), (64, 8, 512, 1024), (16, 2, 2048, 1024)):
+    for experts, top_k, hidden, inner in ((32, 4, 1024, 384), (64, 8, 1024, 192), (16, 2, 768, 1024)):
         for m in (1, 4, 8, 16, 32, 64, 128, 256, 512):
-            yield _case("grouped_gemm", m=m, n=n, k=k, experts=experts, top_k=top_k)
+            yield _case("moe", m=m, hidden=hidden, inner=inner, experts=experts, top_k=top_k)
     for batch in (1, 4, 16):
         for context in (256, 1024, 2048, 4096):
             yield _case("attention_decode", batch=batch, context=context, heads=16, kv_heads=4, head_dim=64)
@@ -78,9 +78,9 @@ def large_shapes() -> Iterator[Case]:
     for n, k in ((512, 128), (128, 512)):
         for m in (1, 8, 64, 256):
             yield _case("batched_gemm", m=m, heads=128, n=n, k=k)
-    for experts, top_k, n, k in ((32, 8, 4096, 7168), (8, 2, 14336, 4096), (64, 8, 1536, 4096)):
+    for experts, top_k, hidden, inner in ((32, 8, 7168, 2048), (8, 2, 4096, 14336), (64, 8, 4096, 1536)):
         for m in (1, 4, 16, 64, 256, 1024):
-            yield _case("grouped_gemm", m=m, n=n, k=k, experts=experts, top_k=top_k)
+            yield _case("moe", m=m, hidden=hidden, inner=inner, experts=experts, top_k=top_k)
     for batch in (1, 8, 32, 128):
         for context in (1024, 4096, 16384):
             yield _case("attention_decode", batch=batch, context=context, heads=32, kv_heads=8, head_dim=128)

@@ -16,7 +16,7 @@ from bench.results.environment import packages
 
 SIZES = (512, 1024, 2048, 4096)
 DTYPES = ("bf16", "fp16", "fp32")
-BUDGET_S = 0.4
+BUDGET_S = 0.3
 # Larger than any cache that a guest is likely to have for itself.
 MEMORY_BYTES = 512 * 1024 * 1024
 # A product of 512 that takes this long has no fast path here; its larger ones would only cost time.

@@ -19,6 +19,7 @@ from bench.errors import Unsupported
 from bench.operators.interface import ExpertPlan, Gate, LatentSizes, Step
 from bench.operators.noise import offset, pool, scale_of, token_ids
 
+MOST_POOLS = 4
 TORCH_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -61,20 +62,31 @@ class TorchOperators:
         # How many layers of a kind the program has, and how many of them run.
         self.repeated: dict[str, tuple[int, int]] = {}
         self._kept: dict[str, Tensor] = {}
+        self._pools: dict[tuple[float, float], Tensor] = {}
         self._plans: dict[int, tuple[ExpertPlan, Any]] = {}
 
     # -- operands ------------------------------------------------------------------------------------------------
 
     def noise(self, name: str, shape: tuple[int, ...], mean: float = 0.0, deviation: float = 1.0) -> Tensor:
-        """Return an operand in the device's dtype: the pool scaled on the CPU, then copied."""
-        rounded = (torch.from_numpy(pool()) * deviation + mean).to(self.dtype)
-        flat = torch.empty(int(np.prod(shape, dtype=np.int64)), dtype=self.dtype)
+        """Return an operand in the device's dtype: the pool, scaled and rounded on the CPU, read cyclically there."""
+        rounded = self._rounded(mean, deviation)
+        flat = torch.empty(int(np.prod(shape, dtype=np.int64)), dtype=self.dtype, device=self.device)
         filled, start = 0, offset(name)
         while filled < len(flat):
-            part = rounded[start : start + len(flat) - filled]
-            flat[filled : filled + len(part)] = part
-            filled, start = filled + len(part), 0
-        return flat.view(shape).to(self.device)
+            size = min(len(rounded) - start, len(flat) - filled)
+            flat[filled : filled + size] = rounded[start : start + size]
+            filled, start = filled + size, 0
+        return flat.view(shape)
+
+    def _rounded(self, mean: float, deviation: float) -> Tensor:
+        """The pool on the device, the last few kinds kept: operands of one kind come one after the other."""
+        kept = self._pools.get((mean, deviation))
+        if kept is None:
+            if len(self._pools) >= MOST_POOLS:
+                self._pools.clear()
+            scaled = (torch.from_numpy(pool()) * deviation + mean).to(self.dtype).to(self.device)
+            kept = self._pools[mean, deviation] = scaled
+        return kept
 
     def weight(self, name: str, shape: tuple[int, ...], *, quantized: bool = True) -> Tensor:
         kept = self._kept.get(name)

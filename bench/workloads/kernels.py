@@ -33,6 +33,18 @@ def grouped_gemm(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
     return ops.grouped_linear(rows, weight, ops.planned(plan), name="grouped_gemm")
 
 
+def moe(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
+    """Routed experts whole: rows [m, hidden] to their experts, up, SwiGLU, down, and back, weighted."""
+    plan = plan_experts(routing, d["m"], d["experts"], d["top_k"], executes=ops.executes)
+    routed = ops.planned(plan)
+    x = ops.quantize(ops.input(f"{copy}.x", (d["m"], d["hidden"])))
+    up = ops.weight(f"{copy}.up", (d["experts"], 2 * d["inner"], d["hidden"]))
+    down = ops.weight(f"{copy}.down", (d["experts"], d["hidden"], d["inner"]))
+    rows = ops.grouped_linear(ops.dispatch(x, routed, ranks=1), up, routed, name="experts_up")
+    rows = ops.grouped_linear(ops.quantize(ops.swiglu(rows)), down, routed, name="experts_down")
+    return ops.combine(rows, routed, None, ranks=1)
+
+
 def batched_gemm(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
     """One small product per head: x [m, heads * k] by [heads, k, n], as absorbed latent attention needs."""
     x = ops.input(f"{copy}.x", (d["m"], d["heads"] * d["k"]))
@@ -108,6 +120,7 @@ KERNELS: dict[str, KernelProgram] = {
     "gemm": KernelProgram(gemm, ("m", "n", "k")),
     "batched_gemm": KernelProgram(batched_gemm, ("m", "heads", "n", "k")),
     "grouped_gemm": KernelProgram(grouped_gemm, ("m", "n", "k", "experts", "top_k")),
+    "moe": KernelProgram(moe, ("m", "hidden", "inner", "experts", "top_k")),
     "attention_prefill": KernelProgram(attention, ("batch", "context", "heads", "kv_heads", "head_dim"), "prefill"),
     "attention_decode": KernelProgram(attention, ("batch", "context", "heads", "kv_heads", "head_dim"), "decode"),
     "mla_decode": KernelProgram(mla_decode, ("batch", "context", "heads", "kv_lora_rank", "qk_rope_dim"), "decode"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import lru_cache
@@ -100,22 +99,8 @@ def opened(name: str) -> Any:
     probe._ask(found, cls.family, cls.plugin)
     version.hip = None
     detect.recall(json.dumps([found]).encode())
-    _a_wait_tells_of_events_up_to_now()
     adapter.adapter_classes = lambda: {name: cls}  # type: ignore[assignment]
     return cls(0)
-
-
-def _a_wait_tells_of_events_up_to_now() -> None:
-    """An event recorded on an idle stream has passed once the host has waited; the fake knows it only after work."""
-    from fake_accelerator.clock import Stream
-
-    waited = Stream.wait_here
-
-    def wait_here(self: Any, *, honest: bool = False) -> None:
-        waited(self, honest=honest)
-        self.known_s = max(self.known_s, time.perf_counter())
-
-    Stream.wait_here = wait_here  # type: ignore[method-assign]
 
 
 def machine() -> Any:

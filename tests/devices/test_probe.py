@@ -30,14 +30,14 @@ def api(*devices, **functions):
 def told(monkeypatch, capsys):
     """Return a function that probes a family of a pretended torch and gives the answer."""
 
-    def ask(family_api, *, plugin="", version=None, module=None):
+    def ask(family_api, *, family="chip", plugin="", version=None, module=None):
         torch = SimpleNamespace(
-            __version__="2.13.0", chip=family_api, version=SimpleNamespace(**({"cuda": None} | (version or {})))
+            __version__="2.13.0", version=SimpleNamespace(**({"cuda": None} | (version or {}))), **{family: family_api}
         )
         monkeypatch.setitem(sys.modules, "torch", torch)
         if module is not None:
             monkeypatch.setitem(sys.modules, plugin, module)
-        monkeypatch.setattr(sys, "argv", ["probe", "chip", plugin] if plugin else ["probe", "chip"])
+        monkeypatch.setattr(sys, "argv", ["probe", family, plugin] if plugin else ["probe", family])
         probe.main()
         *_, line = capsys.readouterr().out.splitlines()
         assert line.startswith(probe.MARK)
@@ -51,8 +51,12 @@ def test_a_device_is_told_with_its_name_size_and_versions(told):
     assert found["torch"] == "2.13.0"
     assert found["runtime"] == {"torch_chip": "1.2", "cann": "8.5"}
     assert found["devices"] == [
-        {"index": 0, "name": "Chip 0", "memory_bytes": 64, "cores": 56, "cache_bytes": 1024, "uuid": "GPU-1", "arch": "sm_90"}
+        {"index": 0, "name": "Chip 0", "memory_bytes": 64, "cores": 56, "cache_bytes": 1024, "uuid": "GPU-1"}
     ]  # fmt: skip
+
+
+def test_the_architecture_is_told_by_its_number_where_it_is_cudas(told):
+    assert told(api(FULL), family="cuda")["devices"][0]["arch"] == "sm_90"
 
 
 def test_every_device_is_told(told):

@@ -151,7 +151,7 @@ def test_experts_whose_kernels_compete_get_the_formula_of_two():
                 "hidden": 1024.0, "inner": 512.0, "busiest": rows / experts + 1,
             }  # fmt: skip
             seconds = float(OTHER_FORMS["gathered"].price(numbers, dims, peaks, 2.0).seconds) * rng.uniform(0.98, 1.02)
-            kernels.append(OwnKernel("grouped_gemm", "moe", "bf16", dims, 1.0, 1.0, seconds))
+            kernels.append(OwnKernel("moe", "moe", "bf16", dims, 1.0, 1.0, seconds))
     kept = msgspec.structs.replace(achieved_of(many(), Device(), ""), device="cpu")
     (rule,) = profile_of(kernels, kept, sheet(bf16=1), "acme-1").rules
     assert rule.form == "gathered"
@@ -188,7 +188,7 @@ def test_a_slow_device_is_timed_at_small_sizes_and_a_fast_one_at_those_that_fill
 def test_products_are_timed_in_every_precision_with_a_path():
     cases = cases_for(Paths(2e-5, "bf16", "int8"))
     assert {case.dtype for case in cases} == {"bf16", "int8"}
-    assert {case.kernel for case in cases if case.dtype == "int8"} == {"gemm", "grouped_gemm"}
+    assert {case.kernel for case in cases if case.dtype == "int8"} == {"gemm", "moe"}
 
 
 def test_no_shape_is_timed_twice():

@@ -14,6 +14,7 @@ DIMS = {
     "gemm": {"m": 32, "n": 4096, "k": 1024},
     "batched_gemm": {"m": 64, "heads": 16, "n": 256, "k": 64},
     "grouped_gemm": {"m": 64, "n": 1024, "k": 512, "experts": 16, "top_k": 4},
+    "moe": {"m": 64, "hidden": 1024, "inner": 512, "experts": 16, "top_k": 4},
     "attention_prefill": {"batch": 2, "context": 512, "heads": 32, "kv_heads": 8, "head_dim": 128},
     "attention_decode": {"batch": 2, "context": 512, "heads": 32, "kv_heads": 8, "head_dim": 128},
     "mla_decode": {"batch": 2, "context": 512, "heads": 16, "kv_lora_rank": 512, "qk_rope_dim": 64},
@@ -55,6 +56,8 @@ def test_a_kernels_dims_decide_its_step(kernel, step):
     [
         ("gemm", 2 * 32 * 4096 * 1024),
         ("grouped_gemm", 2 * 64 * 4 * 1024 * 512),
+        # 64 x 4 rows: up to twice 512 from 1024, down from 512 to 1024.
+        ("moe", 2 * 64 * 4 * (2 * 512 * 1024 + 512 * 1024)),
         # 512 x 513 / 2 = 131,328 pairs, 2 x 32 heads, two products of 128.
         ("attention_prefill", 2 * 2 * 32 * 131_328 * 256),
         ("attention_decode", 2 * 2 * 32 * 512 * 256),

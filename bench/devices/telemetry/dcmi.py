@@ -125,15 +125,12 @@ def read(index: int = 0, path: str | None = None, profiling: bool = False) -> Re
 
 def ascend(index: int = 0, path: str | None = None, profiling: bool = False, limit_s: float = LIMIT_S) -> Reading:
     """Return the reading through DCMI where its library can be used, else through npu-smi; `source` says which."""
-    without = library(path)
-    if not isinstance(without, Missing):
+    if not isinstance(library(path), Missing):
         return read(index, path, profiling)
     reading = npu_smi.read(index, limit_s)
-    reasons = dict(reading.missing)
     if profiling and reading.utilization == 0:
-        reasons["utilization"] = f"npu-smi {PROFILED}"
-        reading = replace(reading, utilization=None)
-    return replace(reading, source=f"npu-smi (DCMI {without})", missing=reasons)
+        return replace(reading, utilization=None, missing={**reading.missing, "utilization": f"npu-smi {PROFILED}"})
+    return reading
 
 
 def _reading(dcmi: Library, card: int, chip: int, sharing: int, profiling: bool) -> Reading:
