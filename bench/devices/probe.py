@@ -40,10 +40,10 @@ def _ask(found: dict[str, Any], family: str, plugin: str) -> None:
             found["runtime"][runtime] = str(version)
     api = getattr(torch, family)
     for index in range(api.device_count()):
-        found["devices"].append(_device(api, family, index))
+        found["devices"].append(_device(api, index))
 
 
-def _device(api: Any, family: str, index: int) -> dict[str, Any]:
+def _device(api: Any, index: int) -> dict[str, Any]:
     """Name and size of one device; what a plugin cannot tell stays out."""
     properties: Any = None
     with contextlib.suppress(Exception):
@@ -63,8 +63,8 @@ def _device(api: Any, family: str, index: int) -> dict[str, Any]:
                 device.setdefault(key, value)
     if getattr(properties, "uuid", None):
         device["uuid"] = str(properties.uuid)
-    if family == "cuda" and "arch" not in device and hasattr(properties, "major"):
-        device["arch"] = f"sm_{properties.major}{properties.minor}"
+    if "arch" not in device and hasattr(properties, "major"):
+        device["arch"] = f"{properties.major}.{properties.minor}"
     if "memory_bytes" not in device and hasattr(api, "mem_get_info"):
         device["memory_bytes"] = int(api.mem_get_info(index)[1])
     return device

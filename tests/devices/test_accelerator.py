@@ -96,14 +96,14 @@ def test_a_device_that_went_away_is_an_error(pretend):
 
 # -- its sheet -------------------------------------------------------------------------------------------------------
 
-H200 = {"name": "NVIDIA H200", "memory_bytes": 150_754_820_096, "cores": 132, "arch": "sm_90"}
+H200 = {"name": "NVIDIA H200", "memory_bytes": 150_754_820_096, "cores": 132, "arch": "9.0"}
 
 
 def test_facts_tell_the_sheet_and_why_it_is_the_right_one(pretend):
     pretend(H200, installed=("torch_chip",), cuda="12.8")
     device = Chip(0)
     assert device.facts() == {
-        "name": "NVIDIA H200", "vendor": "Vendor", "memory": "150.8 GB", "cores": "132", "arch": "sm_90",
+        "name": "NVIDIA H200", "vendor": "Vendor", "memory": "150.8 GB", "cores": "132", "arch": "9.0",
         "sheet": "h200-sxm (by the name 'NVIDIA H200' and 151 GB and 132 cores)", "runtime": "cuda 12.8",
         "graphs": "ChipGraph", "collectives": "none known",
     }  # fmt: skip

@@ -11,8 +11,8 @@ from bench.devices.telemetry.reading import Reading
 from bench.operators.interface import Step
 
 NAMES = ("nvidia", "geforce", "tesla", "quadro")
-# First architecture with the 8-bit product: Turing for int8, Ada and Hopper for fp8 (torch._scaled_mm).
-FIRST = {"int8": 75, "fp8": 89}
+# First compute capability with the 8-bit product: Turing for int8, Ada and Hopper for fp8 (torch._scaled_mm).
+FIRST = {"int8": (7, 5), "fp8": (8, 9)}
 
 
 class NvidiaAdapter(Accelerator):
@@ -40,8 +40,8 @@ class NvidiaAdapter(Accelerator):
 
     @property
     def dtypes(self) -> tuple[str, ...]:  # type: ignore[override]
-        digits = (self.present.arch or "").removeprefix("sm_")
-        level = int(digits) if digits.isdigit() else 0
+        parts = (self.present.arch or "").split(".")
+        level = tuple(int(part) for part in parts if part.isdigit())
         return (*Accelerator.dtypes, *(dtype for dtype, first in FIRST.items() if level >= first))
 
     def operators(self, step: Step, dtype: str, copies: int, layers: int | None) -> Any:

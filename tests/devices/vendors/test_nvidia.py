@@ -32,8 +32,8 @@ def test_a_cuda_runtime_under_another_name_is_another_vendors(name):
 
 
 @pytest.mark.parametrize(
-    ("arch", "eight_bit"), [("sm_70", ()), ("sm_75", ("int8",)), ("sm_80", ("int8",)), ("sm_89", ("int8", "fp8")),
-                            ("sm_90", ("int8", "fp8")), ("sm_120", ("int8", "fp8")), (None, ()), ("gfx936", ())],
+    ("arch", "eight_bit"), [("7.0", ()), ("7.5", ("int8",)), ("8.0", ("int8",)), ("8.9", ("int8", "fp8")),
+                            ("9.0", ("int8", "fp8")), ("12.0", ("int8", "fp8")), (None, ()), ("gfx936", ())],
 )  # fmt: skip
 def test_the_8_bit_dtypes_come_with_the_architecture(pretend, arch, eight_bit):
     pretend({"name": "NVIDIA X", "arch": arch}, drivers=DRIVER)
