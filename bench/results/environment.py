@@ -16,7 +16,7 @@ import psutil
 import bench
 from bench.results.record import Environment
 
-PACKAGES = ("torch", "numpy", "msgspec", "torch-npu", "torch-musa", "torch-gcu", "triton")
+PACKAGES = ("torch", "numpy", "msgspec", "torch-npu", "torch-musa", "torch-gcu", "torch-txda", "triton")
 
 
 def collect(command: list[str], devices: dict[str, dict[str, str]], fingerprint: str) -> Environment:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bench.devices.emulated.correction import MOST_CORRECTION
 from bench.devices.emulated.form import Peaks
-from bench.devices.emulated.forms import FORMS, element_bytes, peaks_of, roofline
+from bench.devices.emulated.forms import FORMS, OTHER_FORMS, element_bytes, peaks_of, roofline
 from bench.devices.emulated.links import LINKED, OTHER_LINK_FORMS
 from bench.devices.emulated.profile import profiles
 from bench.devices.sheet import load_sheet
@@ -191,6 +191,21 @@ def test_pairs_exchange_side_by_side_where_the_quick_protocol_does(round_peaks):
     # Of 40 kB 10 kB: 3 + 2 us, as among 8 with 80 kB: 5 + 2 us.
     assert time_us("all_to_all", pairs, {"ranks": 4, "message_bytes": 4e4}, round_peaks) == pytest.approx(5.0)
     assert time_us("all_to_all", pairs, {"ranks": 8, "message_bytes": 8e4}, round_peaks) == pytest.approx(7.0)
+
+
+def test_few_rows_are_gathered_and_many_multiplied(round_peaks):
+    # An expert's weights: 3 x 1000 x 1000 x 2 B = 6 MB. Shares 1: 6 us from memory; from the cache, share 3: 2 us.
+    numbers = {"gathered": 1.0, "again": 3.0, "memory": 0.5, "compute": 0.5, "launch_us": 5.0, "expert_us": 0.1}
+
+    def seconds(rows: float, touched: float) -> float:
+        dims = {"rows": rows, "padded": rows, "touched": touched, "experts": 10.0, "hidden": 1e3, "inner": 1e3}
+        return float(OTHER_FORMS["gathered"].price(numbers, dims, round_peaks, 2.0).seconds)
+
+    # Two rows on two experts: 2 x 6 us and 40 kB in and out. Four rows on two: 4 us more, and twice the in and out.
+    assert seconds(2, 2) == pytest.approx((5 + 1 + 12 + 0.04) * US)
+    assert seconds(4, 2) == pytest.approx((6 + 12 + 0.08 + 4) * US)
+    # 1000 rows on two: read once at half the bandwidth, 24 us, 20 MB in and out 40 us, 6e9 FLOP at half the peak 12 us.
+    assert seconds(1000, 2) == pytest.approx((6 + 24 + 40 + 12) * US)
 
 
 def test_one_shot_sends_the_whole_message_to_everyone_and_a_ring_takes_over_when_it_is_long(round_peaks):
