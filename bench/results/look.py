@@ -158,14 +158,17 @@ def _squares(values: Values) -> Values:
 
 @dataclass(frozen=True)
 class Look:
-    """What one look says, per metric. All but `k` and `t` on log time, where symmetric changes have opposite signs."""
+    """What one look says, per metric; on log time, but for k and the quantiles t."""
 
     estimate: Estimate
-    tail: float
-    t: float
+    t_interval: float
+    t_alarm: float
+    t_power: float
     k: float
     # Changes within are no news: the floor, or the floor in seconds where that is more.
     zone: Values
+    # The rule's, or the zone where that is more.
+    budget: Values
     limit: Values
     low: Values
     high: Values
@@ -183,8 +186,7 @@ def look(estimate: Estimate, metrics: int, rule: Rule) -> Look:
     same        the interval lies within the budget on both sides (two one-sided tests: Schuirmann 1987)
     cannot tell anything else: a change of the budget is neither seen nor excluded
     """
-    tail = rule.false_alarms / max(metrics, 1)
-    t_alarm = student_t(max(tail, SMALLEST_TAIL), estimate.degrees)
+    t_alarm = student_t(max(rule.false_alarms / max(metrics, 1), SMALLEST_TAIL), estimate.degrees)
     t_interval = student_t((1 - rule.confidence) / 2, estimate.degrees)
     t_power = student_t(1 - rule.power, estimate.degrees)
     zone = np.maximum(math.log1p(rule.floor), np.log1p(rule.floor_s / estimate.base_s))
@@ -197,15 +199,16 @@ def look(estimate: Estimate, metrics: int, rule: Rule) -> Look:
     faster = (estimate.change < -limit) & (high < -zone)
     same = (low > -budget) & (high < budget)
     return Look(
-        estimate=estimate, tail=tail, t=t_interval, k=k, zone=zone, limit=limit, low=low, high=high,
+        estimate=estimate, t_interval=t_interval, t_alarm=t_alarm, t_power=t_power, k=k,
+        zone=zone, budget=budget, limit=limit, low=low, high=high,
         detects=np.maximum(zone + t_interval * estimate.error, limit) + t_power * estimate.error,
         verdict=np.select([slower, faster, same], ["regressed", "improved", "same"], "cannot tell"),
     )  # fmt: skip
 
 
-def in_doubt(found: Look, rule: Rule) -> NDArray[np.bool_]:
+def in_doubt(found: Look) -> NDArray[np.bool_]:
     """Return where a slowdown deserves a second look: an alarm, or a slowdown of the budget is not excluded."""
-    reaches = found.high >= np.maximum(math.log1p(rule.budget), found.zone)
+    reaches = found.high >= found.budget
     doubt: NDArray[np.bool_] = (found.verdict == "regressed") | ((found.verdict == "cannot tell") & reaches)
     return doubt
 

@@ -1,0 +1,195 @@
+"""What the gate says of one metric of one case, with every number it rests on; the words and the arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import msgspec
+
+from bench.results.look import Look, Rule, in_doubt
+from bench.results.record import Source
+from bench.units import percent
+
+Verdict = Literal["regressed", "improved", "same", "cannot tell", "new", "gone", "not comparable", "learning"]
+# What two sides must agree in; a person may ask to cross each by name.
+Border = Literal["source", "machine", "definition", "precision"]
+BORDERS: tuple[Border, ...] = get_args(Border)
+StepUnit = Literal["1", "log", "share"]
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """The samples of one case in one session (one run of the benchmark), in seconds, with what they were made of."""
+
+    label: str
+    samples_s: Sequence[float]
+    source: Source
+    fingerprint: str
+    definition_hash: str
+    dtype: str
+
+    def side_of(self, border: Border) -> str:
+        """Return what this session is on one of the borders."""
+        return {
+            "source": self.source, "machine": self.fingerprint, "definition": self.definition_hash,
+            "precision": self.dtype,
+        }[border]  # fmt: skip
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """The sessions of one metric of one case, on one side; lower is better."""
+
+    case_id: str
+    metric: str
+    sessions: Sequence[Session]
+
+
+class Median(msgspec.Struct, frozen=True):
+    """The median of one session's samples, on log time, in seconds."""
+
+    label: str
+    median_s: float
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the arithmetic: a quantity, how it follows from those before, and its value.
+
+    unit: "1" (a number), "log" (a difference of logarithms) or "share" (0.05 is 5 %).
+    """
+
+    name: str
+    formula: str
+    value: float
+    unit: StepUnit
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a verdict rests on. `paired`: medians at one position of both sides belong together.
+
+    spread: standard deviation of one session (of one pair's difference, where paired) on log time. k: what the spread
+    is multiplied by for the limit. made_of: what the sessions of both sides are on every border.
+    """
+
+    baseline: list[Median]
+    candidate: list[Median]
+    paired: bool
+    metrics: int
+    degrees: int
+    spread: float
+    k: float
+    made_of: dict[Border, list[str]]
+    steps: list[Step]
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of one metric of one case. A number that does not exist is null.
+
+    ratio: candidate over baseline, above 1 is slower; interval: its two-sided 95 % interval. limit: the slowdown that
+    an alarm needs; detects: the one that raises it in 95 of 100 looks, both as shares (0.042: 4.2 %).
+    second_look: an alarm, or a slowdown of the budget that is not excluded. estimated: a number behind it was not
+    measured, and whoever prints the verdict has to say so. crossed: the borders between its sessions.
+    """
+
+    case_id: str
+    metric: str
+    verdict: Verdict
+    reason: str
+    second_look: bool = False
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
+    limit: float | None = None
+    detects: float | None = None
+    baseline_s: float | None = None
+    candidate_s: float | None = None
+    estimated: bool = False
+    crossed: list[Border] = []
+    why: Why | None = None
+
+
+class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a second look makes of a first verdict. `judged` is the second look's own, from its own samples alone."""
+
+    outcome: Literal["confirmed", "withdrawn"]
+    reason: str
+    judged: Judged
+
+
+def typical(medians: Sequence[Median]) -> float | None:
+    """Return the geometric mean of session medians, seconds."""
+    if not medians:
+        return None
+    return math.exp(math.fsum(math.log(one.median_s) for one in medians) / len(medians))
+
+
+def signed(share: float) -> str:
+    """Return a change as people read it: +4.2%, -12%."""
+    return ("-" if share < 0 else "+") + percent(abs(share))
+
+
+def judged(
+    case_id: str, metric: str, baseline: list[Median], candidate: list[Median], found: Look, rule: Rule, *,
+    metrics: int, paired: bool, made_of: dict[Border, list[str]],
+) -> Judged:  # fmt: skip
+    """Put one look into words and shares; `metrics` is the number of them the limit was widened for."""
+    estimated = made_of["source"] != ["measured"]
+    ratio, interval = math.exp(found.estimate.change), (math.exp(found.low), math.exp(found.high))
+    limit, detects = math.expm1(found.limit), math.expm1(found.detects)
+    verdict = _verdict(found)
+    budget = percent(math.expm1(found.budget))
+    end = {
+        "regressed": f"beyond the limit of {signed(limit)}",
+        "improved": f"beyond the limit of {signed(math.expm1(-found.limit))}",
+        "same": f"a slowdown of {budget} is excluded",
+    }.get(verdict, f"{budget} is neither seen nor excluded, this look detects {percent(detects)} or more")
+    reason = f"time {signed(ratio - 1)}, interval {signed(interval[0] - 1)} to {signed(interval[1] - 1)}"
+    return Judged(
+        case_id=case_id, metric=metric, verdict=verdict, second_look=bool(in_doubt(found)),
+        reason=f"{'estimated: ' if estimated else ''}{reason}: {end}",
+        ratio=ratio, interval=interval, limit=limit, detects=detects, baseline_s=typical(baseline),
+        candidate_s=typical(candidate), estimated=estimated,
+        crossed=[border for border, sides in made_of.items() if len(sides) > 1],
+        why=Why(
+            baseline=baseline, candidate=candidate, paired=paired, metrics=metrics, degrees=found.estimate.degrees,
+            spread=float(found.estimate.spread), k=found.k, made_of=made_of,
+            steps=_steps(found, rule, metrics, len(baseline), len(candidate), paired=paired),
+        ),
+    )  # fmt: skip
+
+
+def _verdict(found: Look) -> Verdict:
+    for verdict in ("regressed", "improved", "same"):
+        if found.verdict == verdict:
+            return verdict  # type: ignore[return-value]
+    return "cannot tell"
+
+
+def _steps(found: Look, rule: Rule, metrics: int, old: int, new: int, *, paired: bool) -> list[Step]:
+    """Return the arithmetic in the order in which it can be followed by hand."""
+    estimate = found.estimate
+    degrees = estimate.degrees
+    factor = f"sqrt(1/{old})" if paired else f"sqrt(1/{old} + 1/{new})"
+    if paired:
+        change, spread = "mean log(candidate / baseline) of the pairs", "standard deviation over the pairs"
+    else:
+        change = "mean log(candidate) - mean log(baseline)"
+        spread = "standard deviation of log medians within the sides, pooled"
+    floors = f"log(1 + {rule.floor:g}), log(1 + {rule.floor_s:g} s / {estimate.base_s:.6g} s)"
+    lines: list[tuple[str, str, float, StepUnit]] = [
+        ("change", change, float(estimate.change), "log"),
+        ("spread", spread, float(estimate.spread), "log"),
+        ("error", f"spread * {factor}", float(estimate.error), "log"),
+        ("t interval", f"Student's t, {rule.confidence:g} two-sided, {degrees}", found.t_interval, "1"),
+        ("low", "change - t interval * error", float(found.low), "log"),
+        ("high", "change + t interval * error", float(found.high), "log"),
+        ("zone", f"max({floors})", float(found.zone), "log"),
+        ("t alarm", f"Student's t, {rule.false_alarms:g} / {metrics} one-sided, {degrees}", found.t_alarm, "1"),
+        ("k", f"t alarm * {factor}", found.k, "1"),
+        ("limit", "max(zone, k * spread)", float(found.limit), "log"),
+        ("t power", f"Student's t, {1 - rule.power:.3g} one-sided, {degrees}", found.t_power, "1"),
+        ("detects", "max(zone + t interval * error, limit) + t power * error", float(found.detects), "log"),
+        ("ratio", "exp(change)", math.exp(estimate.change), "1"),
+        ("limit as share", "exp(limit) - 1", math.expm1(found.limit), "share"),
+        ("detects as share", "exp(detects) - 1", math.expm1(found.detects), "share"),
+    ]
+    return [Step(name=name, formula=formula, value=value, unit=unit) for name, formula, value, unit in lines]
