@@ -55,9 +55,9 @@ def confirm(
     With `baseline`: position i of both is a pair, run in turns (A B, B A, ...), and `looked_at`, the number of metrics
     looked at again, widens the limit. The pairs know nothing of the first look, so that no more than
     `rule.false_alarms` per check are confirmed on average, whatever raised the first: noise, drift, a busy machine.
-    Without: the candidate's new sessions against the first look's baseline sessions. A baseline that was fast by chance
-    speaks in both looks then, so that the limit is that of all metrics of the first look; a machine that has become
-    slower since is taken for a slower candidate.
+    Without: the candidate's new sessions, each sitting counted once, against the first look's baseline. A baseline that
+    was fast by chance speaks in both looks then, so that the limit is that of all metrics of the first look; a machine
+    that has become slower since is taken for a slower candidate.
     Raises: ResultError for samples that are no times, pairs that do not match, too few of them, or sessions made of
     something else than those of the first look.
     """
@@ -73,7 +73,7 @@ def confirm(
     if baseline is None:
         if not new:
             raise ResultError(f"{where}: the second look has no sessions; run the candidate again")
-        old, metrics = why.baseline, max(why.metrics, looked_at)
+        old, new, metrics = why.baseline, _sittings(candidate, new), max(why.metrics, looked_at)
         estimate = from_sessions(_logs(old), _logs(new))
     else:
         old, metrics = _medians(where, "second look's baseline", baseline), looked_at
@@ -107,8 +107,8 @@ def _without_statistics(
 ) -> Judged | None:
     """Return the verdict where none can be worked out, or None. Samples that are no times are refused either way."""
     case_id, metric = key
-    old = _medians(f"{case_id} {metric}", "baseline", a)
-    new = _medians(f"{case_id} {metric}", "candidate", b)
+    old = _sittings(a, _medians(f"{case_id} {metric}", "baseline", a))
+    new = _sittings(b, _medians(f"{case_id} {metric}", "candidate", b))
     made_of = _made_of([*a, *b])
     found = Judged(
         case_id=case_id, metric=metric, verdict="learning", reason="", baseline_s=typical(old),
@@ -124,14 +124,14 @@ def _without_statistics(
     problem = _apart(a, b, cross)
     if problem:
         return replace(found, verdict="not comparable", reason=problem)
-    if len(a) >= rule.fewest_sessions:
+    if len(old) >= rule.fewest_sessions:
         return None
-    reason = f"{len(a)} of {rule.fewest_sessions} baseline sessions: how much they spread is not known yet"
+    reason = f"{len(old)} of {rule.fewest_sessions} baseline sessions: how much they spread is not known yet"
     return replace(found, reason=reason, ratio=found.candidate_s / found.baseline_s)
 
 
 def _judged(key: Key, a: list[Session], b: list[Session], metrics: int, rule: Rule) -> Judged:
-    old, new = _medians("", "", a), _medians("", "", b)
+    old, new = _sittings(a, _medians("", "", a)), _sittings(b, _medians("", "", b))
     found = look(from_sessions(_logs(old), _logs(new)), metrics, rule)
     return judged(*key, old, new, found, rule, metrics=metrics, paired=False, made_of=_made_of([*a, *b]))
 
@@ -183,6 +183,18 @@ def _medians(where: str, side: str, sessions: Sequence[Session]) -> list[Median]
                 raise ResultError(f"{place}: sample {sample} is no time; samples are seconds, finite and above 0")
         found.append(Median(session.label, math.exp(float(np.median(np.log(session.samples_s))))))
     return found
+
+
+def _sittings(sessions: Sequence[Session], medians: list[Median]) -> list[Median]:
+    """Return one value per sitting: the mean on log time of its sessions' medians."""
+    found: dict[tuple[str, int], list[Median]] = {}
+    for index, (session, one) in enumerate(zip(sessions, medians, strict=True)):
+        key = ("", index) if session.sitting is None else (session.sitting, -1)
+        found.setdefault(key, []).append(one)
+    return [
+        group[0] if len(group) == 1 else Median(listed((one.label for one in group), limit=3), typical(group) or 0.0)
+        for group in found.values()
+    ]
 
 
 def _logs(medians: Sequence[Median]) -> list[float]:

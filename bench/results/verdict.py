@@ -20,9 +20,14 @@ StepUnit = Literal["1", "log", "share"]
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """The samples of one case in one session (one run of the benchmark), in seconds, with what they were made of."""
+    """The samples of one case in one session (one run of the benchmark), in seconds, with what they were made of.
+
+    sitting: sessions that followed each other at once share the machine's state of that hour and have one name here;
+    they count as one session, of their mean. None: a sitting of its own.
+    """
 
     label: str
+    sitting: str | None = None
     samples_s: Sequence[float]
     source: Source
     fingerprint: str
@@ -46,7 +51,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Median(msgspec.Struct, frozen=True):
-    """The median of one session's samples, on log time, in seconds."""
+    """The median of one session's samples, on log time, in seconds; of one sitting, the mean of its sessions'."""
 
     label: str
     median_s: float
