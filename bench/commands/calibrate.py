@@ -12,9 +12,10 @@ import msgspec
 from bench import project
 from bench.commands import options
 from bench.devices.achieved import Achieved, achieved_path, fingerprint, load_achieved
-from bench.devices.adapter import Adapter, open_device
+from bench.devices.adapter import Adapter, open_device, present_devices
 from bench.devices.emulated.profile import ENGINE, Profile
-from bench.devices.sheet import load_sheet
+from bench.devices.sheet import known_sheets, load_sheet
+from bench.errors import DefinitionError, listed
 from bench.measure.own_kernels import OwnKernel
 from bench.measure.own_model import achieved_of, model_name, profile_of, sheet_of
 from bench.measure.runner import in_worker
@@ -51,6 +52,11 @@ def command(
         return _from_table(Path(table_file), device, generic, form)
     if serving_file is not None:
         return _from_serving(Path(serving_file), form)
+    if device in known_sheets() and device not in present_devices():
+        raise DefinitionError(
+            f"'{device}' is a sheet and no device of this machine ({listed(present_devices())});"
+            f" fit it to measured kernels: bench calibrate --from FILE --device {device}"
+        )
     adapter = open_device(device or "cpu")
     mark = fingerprint(adapter.facts())
     found = load_achieved(mark) if if_missing else None

@@ -130,7 +130,7 @@ def _measured(each: Planned, index: int, total: int, listen: Listen, limits: Lim
         name=each.case.case_id,
         daemon=True,
     )
-    process.start()
+    _start(process)
     sending.close()
     limit_s = limits.seconds or LIMIT_BASE_S + LIMIT_FACTOR * each.case.time_s
     try:
@@ -193,7 +193,7 @@ def in_worker(module: str, function: str, argument: str, report: Callable[[str],
     context = _context()
     receiving, sending = context.Pipe(duplex=False)
     process = context.Process(target=_call, args=(sending, module, function, argument, known()), daemon=True)
-    process.start()
+    _start(process)
     sending.close()
     try:
         while True:
@@ -251,6 +251,15 @@ def _start_server() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start(process: BaseProcess) -> None:
+    """Start a worker whole: a Ctrl-C between its fork and its orders would leave it without them, with a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
