@@ -163,10 +163,8 @@ def judged(
 
 
 def _verdict(found: Look) -> Verdict:
-    for verdict in ("regressed", "improved", "same"):
-        if found.verdict == verdict:
-            return verdict  # type: ignore[return-value]
-    return "cannot tell"
+    known: tuple[Verdict, ...] = ("regressed", "improved", "same")
+    return next((verdict for verdict in known if found.verdict == verdict), "cannot tell")
 
 
 def _steps(found: Look, rule: Rule, metrics: int, old: int, new: int, *, paired: bool) -> list[Step]:

@@ -253,7 +253,7 @@ def of(samples, scale=1.0):
     return [session(*(scale * sample for sample in one), label=str(index)) for index, one in enumerate(samples)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(many, many, st.sampled_from([1e-6, 1e-3, 7.0, 1e4]))
 def test_the_unit_of_time_does_not_matter(old, new, scale):
     one, other = only(of(old), of(new), rule=NO_FLOOR_S), only(of(old, scale), of(new, scale), rule=NO_FLOOR_S)
@@ -262,7 +262,7 @@ def test_the_unit_of_time_does_not_matter(old, new, scale):
     assert other.limit == pytest.approx(one.limit, rel=1e-6)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(many, many, st.randoms(use_true_random=False))
 def test_the_order_of_sessions_and_samples_does_not_matter(old, new, shuffler):
     def shuffled(samples):
@@ -274,7 +274,7 @@ def test_the_order_of_sessions_and_samples_does_not_matter(old, new, shuffler):
     assert other.limit == pytest.approx(one.limit, rel=1e-6)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(many, many)
 def test_exchanged_sides_give_the_inverse_ratio_and_the_mirrored_verdict(old, new):
     mirrored = {"regressed": "improved", "improved": "regressed"}
@@ -366,6 +366,14 @@ def test_the_candidate_alone_is_held_against_the_first_baseline_with_all_metrics
     assert confirm(alarmed, candidate=sessions(1.0, 1.0), looked_at=1).outcome == "withdrawn"
     once = confirm(alarmed, candidate=sessions(1.0, 1.0, sitting="now"), looked_at=1)
     assert len(once.judged.why.candidate) == 1
+
+
+def test_the_candidate_alone_is_held_to_the_limit_of_all_metrics_of_the_first_look():
+    old = [series(*sessions(*FIVE), case=str(index)) for index in range(50)]
+    first = check(old, [series(*sessions(1.2), case=str(index)) for index in range(50)])[0]
+    found = confirm(first, candidate=sessions(1.2), looked_at=2)
+    assert found.judged.why.metrics == 50
+    assert found.judged.limit == pytest.approx(first.limit)
 
 
 def test_a_verdict_that_is_not_in_doubt_has_no_second_look():

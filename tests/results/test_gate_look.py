@@ -147,6 +147,7 @@ def test_pairs_are_planned_until_they_detect_the_budget():
     assert math.expm1(found.detects) <= 0.05
 
 
+@settings(max_examples=80, deadline=None)
 @given(sides, sides, st.integers(1, 1000))
 def test_exchanged_sides_have_mirrored_verdicts(old, new, metrics):
     mirrored = {"regressed": "improved", "improved": "regressed"}
@@ -155,6 +156,7 @@ def test_exchanged_sides_have_mirrored_verdicts(old, new, metrics):
     assert mirrored.get(str(one.verdict), str(one.verdict)) == other.verdict
 
 
+@settings(max_examples=80, deadline=None)
 @given(sides, sides, st.floats(1, 50), st.integers(1, 1000))
 def test_more_noise_never_gives_a_narrower_limit(old, new, factor, metrics):
     def louder(values):
@@ -169,12 +171,14 @@ def test_more_noise_never_gives_a_narrower_limit(old, new, factor, metrics):
     assert loud.detects >= quiet.detects * (1 - 1e-9)
 
 
+@settings(max_examples=80, deadline=None)
 @given(sides, sides, st.integers(1, 500), st.integers(1, 500))
 def test_more_metrics_never_give_a_narrower_limit(old, new, fewer, more):
     estimate = from_sessions(old, new)
     assert look(estimate, fewer + more, RULE).limit >= look(estimate, fewer, RULE).limit
 
 
+@settings(max_examples=80, deadline=None)
 @given(sides, sides)
 def test_a_slowdown_of_the_budget_is_excluded_wherever_it_says_same(old, new):
     found = look(from_sessions(old, new), 10, RULE)
@@ -183,7 +187,7 @@ def test_a_slowdown_of_the_budget_is_excluded_wherever_it_says_same(old, new):
         assert found.low > -math.log(1.05)
 
 
-@settings(max_examples=30)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(logs, logs), min_size=2, max_size=8), st.floats(-5, 5))
 def test_pairs_do_not_see_what_both_of_a_pair_have(pairs, state):
     old, new = (np.asarray(side) for side in zip(*pairs, strict=True))
