@@ -201,18 +201,22 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 def profiles() -> dict[str, Profile]:
-    """Return device -> its profile; of several softwares the last by file name, a person's own first."""
-    return _profiles(Path.cwd())
+    """Return device -> the profile that comes first for it."""
+    return {device: kept[0] for device, kept in _kept(Path.cwd()).items()}
 
 
 @lru_cache(maxsize=8)
-def _profiles(here: Path) -> dict[str, Profile]:  # noqa: ARG001 (another folder may have its own)
-    found: dict[str, Profile] = {}
+def _kept(here: Path) -> dict[str, list[Profile]]:  # noqa: ARG001 (another folder may have its own)
+    """Every device's profiles: a person's own before the shipped ones, then the newest; what one lacks the next has."""
+    found: dict[str, list[Profile]] = {}
     for folder in project.folders("devices"):
-        newest = {path.parent.name: path for path in sorted((folder / "calibrations").glob("*/*.toml"))}
-        for device, path in newest.items():
-            if device not in OTHERS:
-                found.setdefault(device, load_profile(path))
+        loaded = [
+            load_profile(path)
+            for path in sorted((folder / "calibrations").glob("*/*.toml"), reverse=True)
+            if path.parent.name not in OTHERS
+        ]
+        for profile in sorted(loaded, key=lambda profile: profile.made, reverse=True):
+            found.setdefault(profile.device, []).append(profile)
     return found
 
 
@@ -244,16 +248,17 @@ def choose(device: str, sheet: Sheet, kind: str, dtype: str, library: str = "") 
 
 
 @lru_cache(maxsize=4096)
-def _choose(here: Path, device: str, name: str, kind: str, dtype: str, library: str) -> Chosen:  # noqa: ARG001
+def _choose(here: Path, device: str, name: str, kind: str, dtype: str, library: str) -> Chosen:  # noqa: ARG001 (name)
     sheet = load_sheet(device)
-    known = profiles()
-    own = known.get(device)
-    if own is not None and (rules := own.rules_for(kind, dtype, library)):
+    known = _kept(here)
+    for own in known.get(device, ()):
+        if not (rules := own.rules_for(kind, dtype, library)):
+            continue
         library = rules[0].library
         beside = "" if library in own.software else f" ({library})"
         reason = f"{device}: calibrated with {own.software}{beside}"
         return Chosen(rules, "calibrated", reason, corrected=True, wider=1.0)
-    for donor, profile in known.items():
+    for donor, profile in ((donor, profile) for donor, kept in known.items() for profile in kept):
         if donor in (GENERIC, device):
             continue
         other = load_sheet(donor)
@@ -262,8 +267,8 @@ def _choose(here: Path, device: str, name: str, kind: str, dtype: str, library: 
             reason = f"{device}: numbers of {donor} ({profile.software}), the same architecture {sheet.arch}"
             corrected = _same_peak(sheet, other, dtype)
             return Chosen(rules, "transferred", reason, corrected=corrected, wider=WIDER_SAME_CHIP)
-    generic = known[GENERIC]
-    rules = _averages(generic.rules_for(kind, dtype), sheet)
+    averages = (_averages(generic.rules_for(kind, dtype), sheet) for generic in known[GENERIC])
+    rules = next((rules for rules in averages if rules), [])
     if not rules:
         raise Unsupported(
             f"cannot be modelled: no calibration has {kind} {dtype}; fit one: bench calibrate --from FILE"

@@ -21,7 +21,7 @@ UNSET = ("BENCH_RESULTS", "CI", "COLUMNS", "FORCE_COLOR", "NO_COLOR", "PYTHONIOE
 
 def forget() -> None:
     """Forget the profiles that were read: tests write profiles of their own."""
-    for name in ("profiles", "_profiles", "engine", "_engine", "choose", "_choose"):
+    for name in ("profiles", "_kept", "engine", "_engine", "choose", "_choose"):
         clear = getattr(getattr(profile, name, None), "cache_clear", None)
         if clear is not None:
             clear()

@@ -257,9 +257,18 @@ def test_a_correction_is_of_half_an_e_fold_at_most(own):
     assert us(chosen("h100-sxm")) == pytest.approx(17.6491 * 1.64872, rel=1e-4)
 
 
-def test_what_a_profile_of_ones_own_lacks_comes_from_the_average(own):
+def test_what_a_profile_of_ones_own_lacks_comes_from_the_shipped_one(own):
     own(MINE, PROFILE)
-    assert chosen("h100-sxm", "moe").reason.startswith("h100-sxm: average of ")
+    assert chosen("h100-sxm", "moe").reason.startswith("h100-sxm: calibrated with trtllm")
+
+
+def test_of_two_of_ones_own_the_newer_comes_first(own):
+    own(
+        "devices/calibrations/h100-sxm/zz.toml",
+        PROFILE.replace("mine 1.0", "older 1.0").replace("2026-11-21", "2020-01-01"),
+    )
+    own(MINE, PROFILE)
+    assert chosen("h100-sxm").reason == "h100-sxm: calibrated with mine 1.0"
 
 
 # -- what ships ---------------------------------------------------------------------------------------------------------
