@@ -48,6 +48,8 @@ def command(
     With --from: a profile per device in devices/calibrations/DEVICE/, with the error on rows left out of the fit. The
     table's columns: device, kind, dtype, the kind's dimensions, seconds, software, note, source.
     """
+    if generic and table_file is None:
+        raise click.UsageError("--generic averages over the devices of a table: name it with --from FILE")
     if table_file is not None:
         return _from_table(Path(table_file), device, generic, form)
     if serving_file is not None:

@@ -34,7 +34,7 @@ DEFAULT_WORKLOADS = ("deepseek-r1-prefill", "deepseek-r1-decode")
 @click.option("-w", "--workload", "names", multiple=True, metavar="NAME", shell_complete=options.complete_workload,
               help="Cases to model where no run file gives them.  [default: deepseek-r1-*]")  # fmt: skip
 @click.option(
-    "--at", metavar="TARGETS", help="Solve decode at these: tpot=15ms,50ms or 30tok/s/user.  [default: 15,30,50 ms]"
+    "--at", metavar="TARGETS", help="Solve decode at these: tpot=15ms,50ms or 30tok/s/user.  [default: 15ms,30ms,50ms]"
 )
 @options.sweep
 @options.output_format

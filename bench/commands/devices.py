@@ -39,6 +39,8 @@ def command(name: str | None, vendor: str | None, form: str, no_color: bool) -> 
     elif name in present_devices() and name not in known_sheets():
         _here(name, form)
     else:
+        if ":" in name:
+            open_device(name)  # refuses, with what is here and what keeps the rest from being here
         _one(name, form, no_color)
 
 
@@ -121,8 +123,9 @@ def _sheet_table(sheets: dict[str, Sheet]) -> Table:
             scaled(sheet.memory_bytes, "B"), scaled(sheet.memory_bytes_per_s, "B/s"),
             scaled(sheet.link_bytes_per_s, "B/s"),
         ])  # fmt: skip
+    published = sum(not name.startswith("this-") for name in sheets)
     table.notes = [
-        f"{len(sheets)} sheets of published figures: dense peaks of the matrix unit, per device. - = not published",
+        f"{published} sheets of published figures: dense peaks of the matrix unit, per device. - = not published",
         "bench devices NAME shows where each figure comes from.",
     ]
     return table
@@ -149,6 +152,8 @@ def _here(name: str, form: str) -> None:
             emit(f"  {key:<12} {value:.4g} (now, {told.source})")
     for reason, keys in _reasons(told).items():
         emit(f"  not told     {', '.join(keys)}: {reason}")
+    if roof is None and adapter.sheet() is not None:
+        return
     if roof is None:
         emit(f"  peaks        not known; find them with: bench calibrate -d {name}")
         return

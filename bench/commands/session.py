@@ -14,7 +14,7 @@ import msgspec
 from bench import project
 from bench.commands.progress import Progress, expected_s
 from bench.devices.achieved import fingerprint
-from bench.devices.adapter import open_device, present_devices, problems
+from bench.devices.adapter import open_device, present_devices
 from bench.devices.sheet import known_sheets, load_sheet
 from bench.errors import BenchError, DefinitionError, DeviceError, ResultError, listed, nearest
 from bench.measure.runner import Limits, Planned, run_cases
@@ -74,8 +74,8 @@ def plan(asked: Request) -> list[Planned]:
         if device not in here and device not in sheets:
             known = [*here, *sheets]
             hint = nearest(device, known) or f"; here: {listed(here)}; sheets: {listed(sheets)}"
-            if ":" in device and (told := problems()):
-                hint = ": " + ". ".join(told)  # of this machine, and something keeps it from being here
+            if ":" in device:
+                open_device(device)  # refuses, with what is here and what keeps the rest from being here
             raise DefinitionError(f"unknown device '{device}'{hint} (see: bench devices)")
         if device not in here:
             load_sheet(device)  # a bad sheet is an error before anything runs

@@ -45,6 +45,14 @@ class Accelerator:
     collectives: ClassVar[str] = ""
     dtypes: ClassVar[tuple[str, ...]] = ("bf16", "fp16", "fp32")
 
+    def __init_subclass__(cls) -> None:
+        """Refuse a vendor's class that leaves out a name which everything else is told by."""
+        lacking = [name for name in ("adapter", "vendor", "family") if not getattr(cls, name, None)]
+        if lacking:
+            raise TypeError(
+                f"{cls.__name__} gives no {', '.join(lacking)}: an Accelerator needs adapter, vendor, family"
+            )
+
     def __init__(self, index: int) -> None:
         self.index = index
         self.name = f"{self.family}:{index}"
@@ -194,7 +202,8 @@ class Accelerator:
         api = self.api
         graph_class = getattr(api, self.graph, None) if self.graph else None
         if graph_class is None:
-            return Launch(step, "eager", f"torch.{self.family} captures no graphs")
+            lacks = f"has no {self.graph}" if self.graph else "captures no graphs"
+            return Launch(step, "eager", f"torch.{self.family} {lacks}")
         try:
             # Libraries take their workspaces on the first runs, which a capture forbids.
             side = api.Stream()

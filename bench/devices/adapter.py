@@ -15,6 +15,8 @@ from bench.devices.telemetry.reading import Reading
 from bench.errors import DeviceError
 from bench.operators.interface import Step
 
+REPAIR = "uninstall or repair its package"
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -73,38 +75,48 @@ class Adapter(Protocol):
 
 
 def adapter_classes() -> dict[str, Callable[[int], Adapter]]:
-    """Return vendor -> adapter class, from the entry points of installed packages."""
+    """Return vendor -> adapter class, from the entry points of installed packages; `problems` names broken ones."""
+    return _loaded()[0]
+
+
+def _loaded() -> tuple[dict[str, Callable[[int], Adapter]], list[str]]:
     found: dict[str, Callable[[int], Adapter]] = {}
+    broken: list[str] = []
     for point in entry_points(group="bench.adapters"):
         try:
             found[point.name] = point.load()
         except Exception as error:  # a broken plug-in must not take the others down
-            raise DeviceError(
-                f"adapter '{point.name}' ({point.value}) cannot be loaded: {error}; uninstall or repair its package"
-            ) from None
-    return found
+            broken.append(f"adapter '{point.name}' ({point.value}) cannot be loaded: {error}; {REPAIR}")
+    return found, broken
 
 
 def present_devices() -> dict[str, str]:
     """Return device name -> vendor for every device of this machine, in the adapters' order."""
+    return _present()[0]
+
+
+def _present() -> tuple[dict[str, str], list[str]]:
     found: dict[str, str] = {}
+    broken: list[str] = []
     for vendor, cls in adapter_classes().items():
         try:
             names = cls.available()  # type: ignore[attr-defined]
-        except Exception as error:  # a plug-in that fails here must be named, too
-            raise DeviceError(
-                f"adapter '{vendor}' cannot say what is here: {type(error).__name__}: {error};"
-                " uninstall or repair its package"
-            ) from None
-        found |= dict.fromkeys(names, vendor)
-    return found
+        except Exception as error:  # a plug-in that fails here must not take the others down either
+            broken.append(f"adapter '{vendor}' cannot say what is here: {type(error).__name__}: {error}; {REPAIR}")
+        else:
+            found |= dict.fromkeys(names, vendor)
+    return found, broken
 
 
 def problems() -> list[str]:
     """Return why devices of which something is here cannot be used, and what to do: one line each."""
-    found: list[str] = []
-    for cls in adapter_classes().values():
-        told = cls.problem() if hasattr(cls, "problem") else None
+    classes, found = _loaded()
+    found += _present()[1]
+    for vendor, cls in classes.items():
+        try:
+            told = cls.problem() if hasattr(cls, "problem") else None
+        except Exception as error:  # the same here
+            told = f"adapter '{vendor}' cannot say what is wrong: {type(error).__name__}: {error}; {REPAIR}"
         if told is not None:
             found.append(told)
     return found

@@ -178,7 +178,8 @@ def match_sheet(adapter: str, name: str, memory_bytes: int | None, cores: int | 
         elif count and cores and cores != count:
             refused = f"'{name}' has {cores} cores, sheet {device} {count:g}"
         else:
-            told = [part for part in (memory_bytes and data_size(memory_bytes), cores and f"{cores} cores") if part]
+            told = [data_size(memory_bytes)] if size and memory_bytes else []
+            told += [f"{cores} cores"] if count and cores else []
             return device, " and ".join([f"the name '{name}'", *told])
     return None, refused
 

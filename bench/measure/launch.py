@@ -87,7 +87,8 @@ def _scaled(
     def once() -> float:
         total = outside = timed("")
         for kind, (count, runs) in kinds.items():
-            total += (timed(kind) - outside) * count / runs
+            # A disturbed moment can make the part outside slower than the whole; no layer takes less than nothing.
+            total += max(0.0, timed(kind) - outside) * count / runs
         return total
 
     eager = next((launch for launch in launches.values() if launch.how != "graph"), launches[""])

@@ -114,7 +114,8 @@ def _within(case: Case, device: str, batch: int, target_s: float) -> list[Row]:
 def _named(row: Row, target_s: float, label: str) -> Row:
     """A row under the name of its target, so that devices are joined on the target and not on the batch."""
     head, _, inside = row.case_id.partition("[")
-    parts = [f"tpot<={seconds(target_s)}".replace(" ", ""), *inside.rstrip("]").split(",")[1:]]
+    target = f"tpot<={seconds(target_s)}".replace(" ", "")
+    parts = [target if part.startswith("b=") else part for part in inside.rstrip("]").split(",")]
     name = ",".join(label if part == row.dtype else part for part in parts)
     return msgspec.structs.replace(row, case_id=f"{head}[{name}]", definition_hash=f"target:{row.workload}:{label}")
 
@@ -124,6 +125,6 @@ def _missed(row: Row, target_s: float, label: str) -> Row:
     if row.status != "ok":
         return named
     return msgspec.structs.replace(
-        named, status="skipped", reason=f"even a batch of 1 takes {seconds(row.step_s)}", step_s=None, interval=None,
+        named, status="skipped", reason=f"even a batch of 1 takes ~{seconds(row.step_s)}", step_s=None, interval=None,
         tpot_s=None, output_tokens_per_s=None,
     )  # fmt: skip

@@ -148,7 +148,7 @@ def notes(rows: list[Row]) -> list[str]:
     if any(row.source == "measured" and row.interval for row in rows):
         found.append("+- is the 95 % interval of the median inside one process; between processes noise is larger")
     for basis in dict.fromkeys(row.power_basis for row in rows if row.power_w is not None):
-        found.append(f"energy is measured, over the timed window: {basis}")
+        found.append(f"energy is measured, over the timed window: {basis or 'what the sensor covers is not told'}")
     for reason in dict.fromkeys(row.launch_reason for row in rows if row.launch_reason):
         found.append(f"eager: {reason}")
     if any("unstable" in row.flags for row in rows):

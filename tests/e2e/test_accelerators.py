@@ -247,8 +247,8 @@ def test_a_driver_without_the_vendors_plugin_is_told_with_what_to_do(machine, dr
 
 def test_a_driver_and_a_plugin_without_a_device_are_told_with_what_to_do(machine):
     done = machine("torch_npu").bench("run", "tiny", "-d", "npu:0", drivers={"davinci[0-9]*"}, FAKE_NO_DEVICE="1")
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("error: unknown device 'npu:0'")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith("error: device 'npu:0' is not on this machine; here: cpu")
     assert "Huawei: a driver is here and torch shows no device; load CANN (source /usr/local/Ascend/" in done.err
 
 
@@ -261,7 +261,7 @@ def test_a_plugin_without_its_runtime_takes_nothing_else_down(machine):
     assert "npu:0" not in listed["here"]
     assert [told.startswith(why) for told in listed["problems"]] == [True]
     refused = broken.bench("run", "tiny", "-d", "npu:0", **fault)
-    assert (refused.code, refused.out) == (2, "")
+    assert (refused.code, refused.out) == (3, "")
     assert why in refused.err
     assert "source /usr/local/Ascend/ascend-toolkit/set_env.sh" in refused.err
     measured = broken.bench("run", "tiny", "-d", "cpu", *QUICK, **fault)
