@@ -14,7 +14,7 @@ from bench.commands.published import published_text
 from bench.errors import DefinitionError, nearest
 from bench.measure.rows import modelled_rows
 from bench.report.layout import Column, Table
-from bench.report.rows import mark, plus_minus, rate, utilization
+from bench.report.rows import energy, launch, mark, plus_minus, rate, utilization
 from bench.report.terminal import emit, table_text, width_of
 from bench.results.compare import source_of
 from bench.results.metrics import METRICS, Metric
@@ -123,12 +123,14 @@ def _facts(row: Row) -> list[tuple[str, str]]:
             "step",
             "" if row.step_s is None else f"{mark(row)}{seconds(row.step_s)} +- {plus_minus(row)}, {samples}{warm}",
         ),
+        ("launched", launch(row) + (f": {row.launch_reason}" if row.launch_reason else "")),
         ("interval", row.interval_kind or ""),
         ("stopped", row.stop_reason or ""),
         ("rate", "" if row.step_s is None else mark(row) + rate(row)),
         ("work", _work(row)),
         ("utilization", f"MFU {utilization(row, 'mfu')}, MBU {utilization(row, 'mbu')}, bound {row.bound or MISSING}"),
         ("memory", f"needs {data_size(row.memory_bytes)}" + _peak(row)),
+        ("power", _power(row)),
         ("imbalance", "" if row.imbalance is None else f"{row.imbalance:.2f} (largest over mean load of an expert)"),
         ("correct", "" if row.correct is None else f"{row.correct}: {row.correct_detail}"),
         ("operators", "; ".join(f"{name}: {used}" for name, used in row.operators.items())),
@@ -142,6 +144,16 @@ def _work(row: Row) -> str:
         return ""
     moved = f"reads {data_size(row.read_bytes)}, writes {data_size(row.written_bytes)}"
     return f"{scaled(row.flops, 'FLOP')}, {moved} (counted by the cost operators)"
+
+
+def _power(row: Row) -> str:
+    """Measured power with what it rests on, or why there is none."""
+    if row.power_validity is None:
+        return ""
+    if row.power_w is None:
+        return f"not shown ({row.power_validity}): {row.telemetry_missing.get('power_w', 'no reason told')}"
+    basis = row.power_basis or "what the sensor covers is not told"
+    return f"{energy(row)}, {row.power_w:.4g} W on average of {row.power_samples} readings ({basis})"
 
 
 def _peak(row: Row) -> str:
