@@ -19,7 +19,7 @@ from bench.errors import DeviceError, Unsupported
 from bench.operators.interface import Step
 from bench.units import MEGA
 
-# Taken where neither torch nor a sheet knows the cache; larger than any last-level cache of its time but B200's.
+# Taken where neither torch nor a sheet knows the cache: as large as the common ones, an assumption.
 UNKNOWN_CACHE_BYTES = 96 * 1024 * 1024
 # Engines and the allocator need a part of what is free.
 USABLE_MEMORY = 0.92

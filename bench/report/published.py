@@ -35,8 +35,7 @@ def published_table(anchors: list[Anchor]) -> Table:
     table.notes = [f"[{number}] {citation}" for number, citation in enumerate(cited, 1)]
     table.notes += [
         "^ published by others, not measured here. deviation: modelled over published, less 1 (of times, + is slower).",
-        "Decode at several devices is priced with 45 % of the exchange hidden, the gain that two of these papers state"
-        " (docs/cost-model.md); the tables above hide none.",
+        *_overlaps(anchors),
         "inside: the published figure lies in the model's interval, P10 to P90.",
         "secondary: read in, or worked out by, somebody other than who measured it.",
     ]
@@ -64,6 +63,20 @@ def published_lines(references: list[Reference], width: int) -> list[str]:
         ):
             lines += _wrapped(name, text, width)
     return lines
+
+
+def _overlaps(anchors: list[Anchor]) -> list[str]:
+    """What of the exchange the priced rows hide, which their names do not tell."""
+    hiding: dict[float, list[str]] = {}
+    for anchor in anchors:
+        deployment = {} if anchor.reference.reproduce is None else anchor.reference.reproduce.deployment
+        if deployment.get("overlap") == "partial":
+            hiding.setdefault(deployment["overlap_share"], []).append(anchor.reference.id)
+    return [
+        f"priced with {percent(share)} of the exchange hidden, worked out from published gains (docs/cost-model.md),"
+        f" where a row of a sheet hides none unless its deployment says so: {', '.join(names)}"
+        for share, names in hiding.items()
+    ]
 
 
 def _worded(metric: str, value: float) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from bench.report.published import deviation, published_lines, published_table
 from bench.report.terminal import markdown, table_text
-from bench.results.reference import Anchor, Configuration, Reference
+from bench.results.reference import Anchor, Configuration, Reference, Reproduce
 
 
 @pytest.fixture
@@ -77,3 +78,16 @@ def test_a_figure_alone_has_its_configuration_citation_and_all_caveats(reference
 
 def test_a_deviation_has_its_sign():
     assert (deviation(0.0871), deviation(-0.5), deviation(0.355)) == ("+8.7%", "-50%", "+36%")
+
+
+def test_what_a_priced_figure_hides_of_the_exchange_is_told_and_whose_it_is(anchor, reference):
+    hidden = {"dp": 128, "ep": 128, "overlap": "partial", "overlap_share": 0.3}
+    figures = [
+        reference(reproduce=Reproduce(workload="deepseek-r1-decode", dtype="fp8", deployment=hidden)),
+        reference(id="another", reproduce=Reproduce(workload="deepseek-r1-decode", dtype="fp8")),
+    ]
+    table = published_table([msgspec.structs.replace(anchor, reference=each) for each in figures])
+    (note,) = [note for note in table.notes if "exchange" in note]
+    assert note.startswith("priced with 30% of the exchange hidden")
+    assert note.endswith(": them-h800-decode")
+    assert not [note for note in published_table([anchor]).notes if "exchange" in note]

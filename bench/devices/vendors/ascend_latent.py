@@ -117,11 +117,9 @@ class AscendLatentOperators(AscendOperators):
     def mla_decode(self, q: Tensor, q_rope: Tensor, latent: Tensor, k_rope: Tensor, scale: float) -> Tensor:
         batch, heads, rank = q.shape
         context, rope = latent.shape[1], k_rope.shape[-1]
-        limit = None
+        limit = self._beyond_pages()
         if heads not in LATENT_HEADS or rank != LATENT_RANK or rope != LATENT_ROPE:
             limit = f"{heads} heads of rank {rank} + {rope}"
-        else:
-            limit = self._beyond_pages()
         kernel = self._attend("mla_decode", limit)
         if kernel is None:
             return super().mla_decode(q, q_rope, latent, k_rope, scale)
