@@ -136,6 +136,8 @@ def _before(device: str, allow_busy: bool) -> tuple[dict[str, str], str]:
         facts["driver"] = told.driver
     if told.power_limit_w is not None:
         facts["power limit"] = f"{told.power_limit_w:.0f} W"
+    if told.max_clock_hz is not None:
+        facts["highest clock"] = f"{told.max_clock_hz / 1e6:.0f} MHz"
     others = [p for p in told.processes or () if p.pid != os.getpid()]
     busy = listed(
         [

@@ -73,6 +73,7 @@ class CpuAdapter:
         return {
             "name": cpu_model(),
             "cores": str(physical_cores()),
+            "threads": str(threads()),
             "memory": f"{psutil.virtual_memory().total / 1e9:.1f} GB",
             "extensions": " ".join(matrix_extensions()) or "not known",
         }

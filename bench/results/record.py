@@ -11,7 +11,8 @@ import msgspec
 
 # 1 (2026-11): first form.
 # 2 (2026-11): how a step was launched and its eager time; what the device said of itself over the timed window.
-SCHEMA_VERSION = 2
+# 3 (2026-11): sessions: a case has one row in each.
+SCHEMA_VERSION = 3
 
 Source = Literal["measured", "modelled", "published"]
 Tier = Literal["calibrated", "transferred", "sheet"]
@@ -58,6 +59,8 @@ class Row(msgspec.Struct, kw_only=True):
     device_name: str
     unit: Unit
     devices: int = 1
+    # Which pass over the cases, in processes of its own; 1 is the first.
+    session: Annotated[int, msgspec.Meta(ge=1)] = 1
     # provenance
     source: Source
     tier: Tier | None = None
@@ -143,6 +146,7 @@ class Environment(msgspec.Struct, kw_only=True):
     container: str | None = None
     governor: str | None = None
     load_average: float | None = None
+    sessions: int = 1
     packages: dict[str, str] = {}
     torch_build: str | None = None
     commit: str | None = None

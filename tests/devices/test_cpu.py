@@ -52,7 +52,7 @@ def test_no_sheet_describes_a_host_cpu():
 
 def test_facts_are_texts_with_a_name():
     facts = CpuAdapter().facts()
-    assert set(facts) == {"name", "cores", "memory", "extensions"}
+    assert set(facts) == {"name", "cores", "threads", "memory", "extensions"}
     assert all(isinstance(value, str) and value for value in facts.values())
 
 

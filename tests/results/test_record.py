@@ -11,7 +11,7 @@ import pytest
 from bench.results.record import SCHEMA_VERSION, Environment, Row, Run
 
 # A unit is one device unless its row says otherwise; nothing else may start as a number.
-COUNTED = {"devices"}
+COUNTED = {"session", "devices"}
 
 
 def numbers(record: type) -> list[str]:
@@ -84,7 +84,7 @@ def test_rows_do_not_share_their_lists(row):
 
 
 def test_a_run_carries_the_schema_it_was_written_in(run):
-    assert msgspec.json.decode(msgspec.json.encode(run()))["schema"] == SCHEMA_VERSION == 2
+    assert msgspec.json.decode(msgspec.json.encode(run()))["schema"] == SCHEMA_VERSION == 3
 
 
 def test_an_environment_without_its_machine_is_refused(environment):

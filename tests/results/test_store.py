@@ -256,7 +256,7 @@ FOREIGN = {
     "schema null": (b'{"schema":null}', "it has no number 'schema'"),
     "schema too long": (b'{"schema":' + b"1" * 5000 + b"}", "it has no number 'schema'"),
     "schema 0": (b'{"schema":0}', "schema 0 does not exist"),
-    "schema newer": (b'{"schema":3}', "schema 3 is newer than 2, the newest this version reads; upgrade accelbench"),
+    "schema newer": (b'{"schema":4}', "schema 4 is newer than 3, the newest this version reads; upgrade accelbench"),
     "no environment": (b'{"schema":1,"id":"x"}', "environment"),
 }
 

@@ -9,37 +9,43 @@ Pure: nothing is read, run or printed here. The rule is in `look`, its rates of 
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from msgspec.structs import replace
 
 from bench.errors import DefinitionError, ResultError, listed
-from bench.results.look import Rule, from_pairs, from_sessions, look
-from bench.results.verdict import BORDERS, Border, Confirmed, Judged, Median, Series, Session, judged, typical
+from bench.results.gate.look import Rule, from_pairs, from_sessions, look
+from bench.results.gate.verdict import BORDERS, Border, Confirmed, Judged, Median, Series, Session, judged, typical
+from bench.results.metrics import METRICS
 
-Key = tuple[str, str]
+Key = tuple[str, str, str]
 ALARMS = ("regressed", "improved")
 
 
 def check(
-    baseline: Sequence[Series], candidate: Sequence[Series], rule: Rule | None = None, cross: Collection[Border] = ()
-) -> list[Judged]:
-    """Judge every (case, metric) of either side, in their order; limits widen with the number judged together.
+    baseline: Sequence[Series], candidate: Sequence[Series], rule: Rule | None = None, cross: Collection[Border] = (),
+    rules: Mapping[Key, Rule] | None = None,
+) -> list[Judged]:  # fmt: skip
+    """Judge every (device, case, metric) of either side, in their order; limits widen with the number judged together.
 
-    cross: borders asked to be crossed: "source", "machine", "definition", "precision".
-    Raises: ResultError for samples that are no times or a series given twice; DefinitionError for an unknown border.
+    rules: of single keys, where they differ from `rule`. cross: borders asked to be crossed: "source", "machine",
+    "definition", "precision".
+    Raises: ResultError for values that cannot be or a series given twice; DefinitionError for an unknown border.
     """
-    rule = rule or Rule()
+    rule, rules = rule or Rule(), rules or {}
     for border in cross:
         if border not in BORDERS:
             raise DefinitionError(f"cross: {border!r} is no border between results; these are: {listed(BORDERS)}")
     old, new = _by_key(baseline, "baseline"), _by_key(candidate, "candidate")
     keys = list(dict.fromkeys([*old, *new]))
-    early = {key: _without_statistics(key, old.get(key, []), new.get(key, []), rule, cross) for key in keys}
+    early = {
+        key: _without_statistics(key, old.get(key, []), new.get(key, []), rules.get(key, rule), cross) for key in keys
+    }
     metrics = sum(found is None for found in early.values())
-    return [early[key] or _judged(key, old[key], new[key], metrics, rule) for key in keys]
+    return [early[key] or _judged(key, old[key], new[key], metrics, rules.get(key, rule)) for key in keys]
 
 
 def confirm(
@@ -58,10 +64,10 @@ def confirm(
     Without: the candidate's new sessions, each sitting counted once, against the first look's baseline. A baseline that
     was fast by chance speaks in both looks then, so that the limit is that of all metrics of the first look; a machine
     that has become slower since is taken for a slower candidate.
-    Raises: ResultError for samples that are no times, pairs that do not match, too few of them, or sessions made of
+    Raises: ResultError for samples that cannot be, pairs that do not match, too few of them, or sessions made of
     something else than those of the first look.
     """
-    rule = rule or Rule()
+    rule = _rule_for(first.metric, rule or Rule())
     where = f"{first.case_id} {first.metric}"
     why = first.why
     if why is None or first.verdict not in (*ALARMS, "cannot tell"):
@@ -84,7 +90,7 @@ def confirm(
             )
         estimate = from_pairs(_logs(old), _logs(new))
     second = judged(
-        first.case_id, first.metric, old, new, look(estimate, metrics, rule), rule, metrics=metrics,
+        (first.device, first.case_id, first.metric), old, new, look(estimate, metrics, rule), rule, metrics=metrics,
         paired=baseline is not None, made_of=why.made_of,
     )  # fmt: skip
     if second.verdict in ALARMS and first.verdict in (second.verdict, "cannot tell"):
@@ -95,7 +101,7 @@ def confirm(
 def _by_key(series: Sequence[Series], side: str) -> dict[Key, list[Session]]:
     found: dict[Key, list[Session]] = {}
     for one in series:
-        key = (one.case_id, one.metric)
+        key = (one.device, one.case_id, one.metric)
         if key in found:
             raise ResultError(f"{one.case_id} {one.metric}: given twice in the {side}; join its sessions in one series")
         found[key] = list(one.sessions)
@@ -105,21 +111,21 @@ def _by_key(series: Sequence[Series], side: str) -> dict[Key, list[Session]]:
 def _without_statistics(
     key: Key, a: list[Session], b: list[Session], rule: Rule, cross: Collection[Border]
 ) -> Judged | None:
-    """Return the verdict where none can be worked out, or None. Samples that are no times are refused either way."""
-    case_id, metric = key
+    """Return the verdict where none can be worked out, or None. Samples that cannot be are refused either way."""
+    device, case_id, metric = key
     old = _sittings(a, _medians(f"{case_id} {metric}", "baseline", a))
     new = _sittings(b, _medians(f"{case_id} {metric}", "candidate", b))
     made_of = _made_of([*a, *b])
     found = Judged(
-        case_id=case_id, metric=metric, verdict="learning", reason="", baseline_s=typical(old),
-        candidate_s=typical(new), estimated=made_of["source"] != ["measured"],
+        device=device, case_id=case_id, metric=metric, verdict="learning", reason="", baseline=typical(old),
+        candidate=typical(new), estimated=made_of["source"] != ["measured"],
         crossed=[border for border, sides in made_of.items() if len(sides) > 1],
     )  # fmt: skip
-    if found.baseline_s is None and found.candidate_s is None:
+    if found.baseline is None and found.candidate is None:
         raise ResultError(f"{case_id} {metric}: no sessions on either side; leave the series out")
-    if found.baseline_s is None:
+    if found.baseline is None:
         return replace(found, verdict="new", reason="the baseline has no session of this case")
-    if found.candidate_s is None:
+    if found.candidate is None:
         return replace(found, verdict="gone", reason="the candidate has no session of this case")
     problem = _apart(a, b, cross)
     if problem:
@@ -127,13 +133,19 @@ def _without_statistics(
     if len(old) >= rule.fewest_sessions:
         return None
     reason = f"{len(old)} of {rule.fewest_sessions} baseline sessions: how much they spread is not known yet"
-    return replace(found, reason=reason, ratio=found.candidate_s / found.baseline_s)
+    return replace(found, reason=reason, ratio=found.candidate / found.baseline)
 
 
 def _judged(key: Key, a: list[Session], b: list[Session], metrics: int, rule: Rule) -> Judged:
     old, new = _sittings(a, _medians("", "", a)), _sittings(b, _medians("", "", b))
+    rule = _rule_for(key[2], rule)
     found = look(from_sessions(_logs(old), _logs(new)), metrics, rule)
-    return judged(*key, old, new, found, rule, metrics=metrics, paired=False, made_of=_made_of([*a, *b]))
+    return judged(key, old, new, found, rule, metrics=metrics, paired=False, made_of=_made_of([*a, *b]))
+
+
+def _rule_for(metric: str, rule: Rule) -> Rule:
+    """Return the rule for one metric: a floor in seconds says nothing of bytes."""
+    return rule if METRICS[metric].unit == "s" else dataclasses.replace(rule, floor_s=0.0)
 
 
 def _made_of(sessions: Sequence[Session]) -> dict[Border, list[str]]:
@@ -171,17 +183,17 @@ def _same_make(where: str, sessions: Sequence[Session], made_of: dict[Border, li
 def _medians(where: str, side: str, sessions: Sequence[Session]) -> list[Median]:
     """Return the median of each session on log time: of an even number, it scales and inverts as single samples do.
 
-    Raises: ResultError naming the session and the sample that is no time.
+    Raises: ResultError naming the session and the sample that cannot be.
     """
     found = []
     for session in sessions:
         place = f"{where}: {side} session '{session.label}'"
-        if len(session.samples_s) == 0:
+        if len(session.samples) == 0:
             raise ResultError(f"{place} has no samples; leave it out, or run it again")
-        for sample in session.samples_s:
+        for sample in session.samples:
             if not (math.isfinite(sample) and sample > 0):
-                raise ResultError(f"{place}: sample {sample} is no time; samples are seconds, finite and above 0")
-        found.append(Median(session.label, math.exp(float(np.median(np.log(session.samples_s))))))
+                raise ResultError(f"{place}: sample {sample} cannot be; samples are finite and above 0")
+        found.append(Median(session.label, math.exp(float(np.median(np.log(session.samples))))))
     return found
 
 
@@ -198,4 +210,4 @@ def _sittings(sessions: Sequence[Session], medians: list[Median]) -> list[Median
 
 
 def _logs(medians: Sequence[Median]) -> list[float]:
-    return [math.log(one.median_s) for one in medians]
+    return [math.log(one.value) for one in medians]

@@ -11,20 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import DefinitionError, ResultError
-from bench.results.gate import check, confirm
-from bench.results.look import Rule
-from bench.results.verdict import BORDERS, Judged, Series, Session
+from bench.results.gate.check import check, confirm
+from bench.results.gate.look import Rule
+from bench.results.gate.verdict import BORDERS, Judged, Series, Session
 
 MADE_OF = {"source": "measured", "fingerprint": "abcdef012345", "definition_hash": "0123456789abcdef", "dtype": "bf16"}
 
 
-def session(*samples_s, label="run", **changes):
-    return Session(label=label, samples_s=samples_s, **{**MADE_OF, **changes})
+def session(*samples, label="run", **changes):
+    return Session(label=label, samples=samples, **{**MADE_OF, **changes})
 
 
 def sessions(*medians_s, **changes):
     """One session of one sample for each median."""
-    return [session(median_s, label=f"run {index}", **changes) for index, median_s in enumerate(medians_s)]
+    return [session(value, label=f"run {index}", **changes) for index, value in enumerate(medians_s)]
 
 
 def series(*given_sessions, case="tiny[b=1]", metric="step_s"):
@@ -49,7 +49,7 @@ def test_a_slower_candidate_has_regressed_with_its_numbers():
     assert found.interval == (pytest.approx(math.exp(0.15191), abs=1e-5), pytest.approx(math.exp(0.24809), abs=1e-5))
     assert found.limit == pytest.approx(0.037615, abs=1e-5)  # exp(0.036925) - 1
     assert found.detects == pytest.approx(0.09962, abs=1e-4)
-    assert (found.baseline_s, found.candidate_s) == (pytest.approx(1.0), pytest.approx(math.exp(0.2)))
+    assert (found.baseline, found.candidate) == (pytest.approx(1.0), pytest.approx(math.exp(0.2)))
     assert found.reason == "time +22%, interval +16% to +28%: beyond the limit of +3.8%"
 
 
@@ -79,7 +79,7 @@ def test_cannot_tell_says_what_could_have_been_seen():
 def test_the_medians_are_those_of_log_time():
     # The middle of 1 and 4 is 2 on log time.
     found = only([session(1.0, 4.0)] * 5, [session(2.0)])
-    assert found.baseline_s == pytest.approx(2.0)
+    assert found.baseline == pytest.approx(2.0)
     assert found.verdict == "same"
 
 
@@ -87,7 +87,7 @@ def test_why_holds_the_arithmetic_and_it_adds_up():
     found = only(sessions(*FIVE), sessions(math.exp(0.2)))
     assert found.why is not None
     value = {step.name: step.value for step in found.why.steps}
-    assert [one.median_s for one in found.why.baseline] == [pytest.approx(median_s) for median_s in FIVE]
+    assert [one.value for one in found.why.baseline] == [pytest.approx(value) for value in FIVE]
     assert [one.label for one in found.why.candidate] == ["run 0"]
     assert (found.why.metrics, found.why.degrees, found.why.paired) == (1, 4, False)
     assert value["error"] == pytest.approx(value["spread"] * math.sqrt(1 / 5 + 1))
@@ -119,7 +119,7 @@ def test_the_limit_widens_with_the_metrics_judged_and_not_with_those_that_are_no
 
 def test_cases_of_one_side_only_are_new_or_gone():
     found = check([series(*sessions(2.0), case="old")], [series(*sessions(3.0), case="fresh")])
-    assert [(one.case_id, one.verdict, one.baseline_s, one.candidate_s) for one in found] == [
+    assert [(one.case_id, one.verdict, one.baseline, one.candidate) for one in found] == [
         ("old", "gone", pytest.approx(2.0), None), ("fresh", "new", None, pytest.approx(3.0)),
     ]  # fmt: skip
     assert found[0].reason == "the candidate has no session of this case"
@@ -205,9 +205,9 @@ def test_an_unknown_border_is_refused_with_those_there_are():
 
 
 @pytest.mark.parametrize("wrong", [math.nan, -1.0, 0.0, math.inf, -math.inf])
-def test_a_sample_that_is_no_time_is_refused_with_its_place(wrong):
+def test_a_sample_that_cannot_be_is_refused_with_its_place(wrong):
     broken = session(1.0, wrong, label="monday")
-    with pytest.raises(ResultError, match=r"tiny\[b=1\] step_s: candidate session 'monday': sample .* is no time"):
+    with pytest.raises(ResultError, match=r"tiny\[b=1\] step_s: candidate session 'monday': sample .* cannot be"):
         only(sessions(*FIVE), [broken])
     with pytest.raises(ResultError, match="baseline session 'monday'"):
         only([broken], sessions(1.0))
@@ -232,7 +232,7 @@ def test_sessions_of_one_sitting_count_once():
     together = sessions(1.1, 1.2, 1.3, sitting="tuesday")
     found = only(sessions(*FIVE), together)
     assert found.why is not None
-    assert [(one.label, one.median_s) for one in found.why.candidate] == [
+    assert [(one.label, one.value) for one in found.why.candidate] == [
         ("run 0, run 1, run 2", pytest.approx((1.1 * 1.2 * 1.3) ** (1 / 3)))
     ]
     assert found.why.degrees == 4
@@ -361,7 +361,7 @@ def test_the_candidate_alone_is_held_against_the_first_baseline_with_all_metrics
     found = confirm(alarmed, candidate=sessions(*[math.exp(0.2)] * 3), looked_at=1)
     assert found.outcome == "confirmed"
     assert found.judged.why is not None
-    assert [one.median_s for one in found.judged.why.baseline] == [pytest.approx(median_s) for median_s in FIVE]
+    assert [one.value for one in found.judged.why.baseline] == [pytest.approx(value) for value in FIVE]
     assert found.judged.why.paired is False
     assert confirm(alarmed, candidate=sessions(1.0, 1.0), looked_at=1).outcome == "withdrawn"
     once = confirm(alarmed, candidate=sessions(1.0, 1.0, sitting="now"), looked_at=1)
@@ -407,8 +407,8 @@ def test_a_second_look_on_another_machine_is_refused(alarmed):
         confirm(alarmed, **moved, looked_at=1)
 
 
-def test_a_second_look_with_a_sample_that_is_no_time_is_refused(alarmed):
-    with pytest.raises(ResultError, match="second look's candidate session 'bad': sample nan is no time"):
+def test_a_second_look_with_a_sample_that_cannot_be_is_refused(alarmed):
+    with pytest.raises(ResultError, match="second look's candidate session 'bad': sample nan cannot be"):
         confirm(
             alarmed,
             baseline=sessions(1.0, 1.0),

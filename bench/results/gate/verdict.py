@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 import msgspec
 
-from bench.results.look import Look, Rule, in_doubt
+from bench.results.gate.look import Look, Rule, in_doubt
+from bench.results.metrics import METRICS
 from bench.results.record import Source
 from bench.units import percent
 
@@ -20,7 +21,7 @@ StepUnit = Literal["1", "log", "share"]
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """The samples of one case in one session (one run of the benchmark), in seconds, with what they were made of.
+    """The samples of one metric of one case in one session (one pass of the benchmark), with what they were made of.
 
     sitting: sessions that followed each other at once share the machine's state of that hour and have one name here;
     they count as one session, of their mean. None: a sitting of its own.
@@ -28,7 +29,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     label: str
     sitting: str | None = None
-    samples_s: Sequence[float]
+    samples: Sequence[float]
     source: Source
     fingerprint: str
     definition_hash: str
@@ -43,18 +44,19 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """The sessions of one metric of one case, on one side; lower is better."""
+    """The sessions of one metric of one case on one device, on one side; lower is better."""
 
+    device: str = ""
     case_id: str
     metric: str
     sessions: Sequence[Session]
 
 
 class Median(msgspec.Struct, frozen=True):
-    """The median of one session's samples, on log time, in seconds; of one sitting, the mean of its sessions'."""
+    """The median of one session's samples, on a log scale, in the metric's unit; of a sitting, its sessions' mean."""
 
     label: str
-    median_s: float
+    value: float
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +98,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     measured, and whoever prints the verdict has to say so. crossed: the borders between its sessions.
     """
 
+    device: str = ""
     case_id: str
     metric: str
     verdict: Verdict
@@ -105,8 +108,8 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     interval: tuple[float, float] | None = None
     limit: float | None = None
     detects: float | None = None
-    baseline_s: float | None = None
-    candidate_s: float | None = None
+    baseline: float | None = None
+    candidate: float | None = None
     estimated: bool = False
     crossed: list[Border] = []
     why: Why | None = None
@@ -121,10 +124,10 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def typical(medians: Sequence[Median]) -> float | None:
-    """Return the geometric mean of session medians, seconds."""
+    """Return the geometric mean of session medians, in their unit."""
     if not medians:
         return None
-    return math.exp(math.fsum(math.log(one.median_s) for one in medians) / len(medians))
+    return math.exp(math.fsum(math.log(one.value) for one in medians) / len(medians))
 
 
 def signed(share: float) -> str:
@@ -133,7 +136,7 @@ def signed(share: float) -> str:
 
 
 def judged(
-    case_id: str, metric: str, baseline: list[Median], candidate: list[Median], found: Look, rule: Rule, *,
+    key: tuple[str, str, str], baseline: list[Median], candidate: list[Median], found: Look, rule: Rule, *,
     metrics: int, paired: bool, made_of: dict[Border, list[str]],
 ) -> Judged:  # fmt: skip
     """Put one look into words and shares; `metrics` is the number of them the limit was widened for."""
@@ -147,12 +150,14 @@ def judged(
         "improved": f"beyond the limit of {signed(math.expm1(-found.limit))}",
         "same": f"a slowdown of {budget} is excluded",
     }.get(verdict, f"{budget} is neither seen nor excluded, this look detects {percent(detects)} or more")
-    reason = f"time {signed(ratio - 1)}, interval {signed(interval[0] - 1)} to {signed(interval[1] - 1)}"
+    device, case_id, metric = key
+    what = {"s": "time", "B": "memory", "J/token": "energy"}.get(METRICS[metric].unit, metric)
+    reason = f"{what} {signed(ratio - 1)}, interval {signed(interval[0] - 1)} to {signed(interval[1] - 1)}"
     return Judged(
-        case_id=case_id, metric=metric, verdict=verdict, second_look=bool(in_doubt(found)),
+        device=device, case_id=case_id, metric=metric, verdict=verdict, second_look=bool(in_doubt(found)),
         reason=f"{'estimated: ' if estimated else ''}{reason}: {end}",
-        ratio=ratio, interval=interval, limit=limit, detects=detects, baseline_s=typical(baseline),
-        candidate_s=typical(candidate), estimated=estimated,
+        ratio=ratio, interval=interval, limit=limit, detects=detects, baseline=typical(baseline),
+        candidate=typical(candidate), estimated=estimated,
         crossed=[border for border, sides in made_of.items() if len(sides) > 1],
         why=Why(
             baseline=baseline, candidate=candidate, paired=paired, metrics=metrics, degrees=found.estimate.degrees,
@@ -177,7 +182,9 @@ def _steps(found: Look, rule: Rule, metrics: int, old: int, new: int, *, paired:
     else:
         change = "mean log(candidate) - mean log(baseline)"
         spread = "standard deviation of log medians within the sides, pooled"
-    floors = f"log(1 + {rule.floor:g}), log(1 + {rule.floor_s:g} s / {estimate.base_s:.6g} s)"
+    floors = f"log(1 + {rule.floor:g})"
+    if rule.floor_s:
+        floors += f", log(1 + {rule.floor_s:g} s / {estimate.base_s:.6g} s)"
     lines: list[tuple[str, str, float, StepUnit]] = [
         ("change", change, float(estimate.change), "log"),
         ("spread", spread, float(estimate.spread), "log"),

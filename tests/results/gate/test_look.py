@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.results.look import Rule, from_pairs, from_sessions, in_doubt, look, pairs_needed, student_t
+from bench.results.gate.look import Rule, from_pairs, from_sessions, in_doubt, look, pairs_needed, student_t
 
 RULE = Rule(floor_s=0.0)
 # Five sessions at -2, -1, 0, 1 and 2 %: squares add up to 0.001.

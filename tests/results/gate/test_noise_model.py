@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.results.noise_model import CONFIRMED, NAIVE, NOISES, Noise, Plan, _samples, mann_whitney, simulate
+from bench.results.gate.noise_model import CONFIRMED, NAIVE, NOISES, Noise, Plan, _samples, mann_whitney, simulate
 
 SMALL = Plan(metrics=20, slowed=4)
 

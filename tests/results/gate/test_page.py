@@ -1,6 +1,6 @@
 """docs/gate.md: its rates are those of the simulation, and its figures those of the code.
 
-After a change of the rule: `python tests/results/test_gate_page.py` simulates 1,000 checks per noise and writes them anew.
+After a change of the rule: `python tests/results/gate/test_page.py` simulates 1,000 checks per noise and writes them anew.
 The test simulates fewer: it asks whether both could come from one rule, not whether digits agree.
 """
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.results.look import Rule, student_t
-from bench.results.noise_model import ALONE, CONFIRMED, FIRST_LOOK, NOISES, SEED, Plan, Rates, coverage, simulate
+from bench.results.gate.look import Rule, student_t
+from bench.results.gate.noise_model import ALONE, CONFIRMED, FIRST_LOOK, NOISES, SEED, Plan, Rates, coverage, simulate
 
-PAGE = Path(__file__).parents[2] / "docs" / "gate.md"
+PAGE = Path(__file__).parents[3] / "docs" / "gate.md"
 CHECKS = 1000
 FEWER = 160
 TRIALS = 4000

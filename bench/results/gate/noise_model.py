@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.results.look import Rule, Values, from_pairs, from_sessions, in_doubt, look, student_t
+from bench.results.gate.look import Rule, Values, from_pairs, from_sessions, in_doubt, look, student_t
 
 Flags = NDArray[np.bool_]
 SEED = 20261121
