@@ -1,0 +1,51 @@
+"""A report's cells as people read them: one scaling and one set of marks for every form."""
+
+from __future__ import annotations
+
+from bench.report.document import Cell, Interval
+from bench.units import MISSING, percent, scaled, seconds, three_digits
+
+# What stands before a number that was not measured.
+MARKS = {"modelled": "~", "published": "^", "interpolated": "≈", "assumed": "*"}
+LEGEND = {
+    "measured": "measured on the device, with this suite",
+    "modelled": "~ modelled from the device's sheet and a calibration, not measured; its interval is P10 to P90",
+    "published": "^ published by others, cited, not measured here",
+    "interpolated": "≈ interpolated between measured points, not measured at this point",
+    "assumed": "* an assumption, which may be edited",
+    "missing": "- no number, with the reason",
+}
+SCALED = ("FLOP/s", "B/s", "B", "tok/s per B/s")
+
+
+def kind(source: str) -> str:
+    """Return a source without its tier: modelled:sheet is modelled."""
+    return source.partition(":")[0]
+
+
+def mark(source: str) -> str:
+    """Return what stands before a number of this source; nothing before a measured one."""
+    return MARKS.get(kind(source), "")
+
+
+def text(cell: Cell) -> str:
+    """Return a cell with its mark and unit, for example "~437 tok/s"; "-" where it has no value."""
+    return MISSING if cell.value is None else mark(cell.source) + number(cell.value, cell.unit)
+
+
+def number(value: float, unit: str) -> str:
+    """Return a value of a unit for people."""
+    if unit == "s":
+        return seconds(value)
+    if unit == "share":
+        return percent(value)
+    if unit in SCALED:
+        return scaled(value, unit)
+    if unit == "x":
+        return f"{value:.2f}x"
+    return three_digits(value) + ("" if unit in ("", "1") else f" {unit}")
+
+
+def interval_text(interval: Interval | None, unit: str) -> str:
+    """Return an interval as "low to high"."""
+    return MISSING if interval is None else f"{number(interval[0], unit)} to {number(interval[1], unit)}"

@@ -1,0 +1,219 @@
+"""The document of a report: everything it says, built once; every form (HTML, markdown, CSV, JSON, XLSX) is made of it.
+
+A report is a front page (verdicts, systems, what was not run) and sections. A section is text, charts and tables, in
+the order they are read. Whoever adds to a report returns a `Section`, and the verdicts that belong on the front page;
+no form needs to know what a section is about.
+
+A number is a `Cell`: value in base units (seconds, bytes, tokens per second, watts; money in the unit's currency),
+unit, where it comes from, its interval, and a note. A missing number is a cell without a value whose note says why.
+`cells.text(cell)` writes one for people, in one place for all forms.
+
+What can be edited is an `Assumption` with an id. A cell that follows from assumptions has a `formula`: an expression of
+numbers, + - * / ( ) and the ids of assumptions and of other cells, for example "price_h100 / (life_h * used)". The
+page recomputes it where there is JavaScript, the workbook makes a live formula of it, and the value beside it is what
+the formula gives for the values as they stand. An id is lower case letters, digits and "_", and starts with a letter.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+# 1 (2026-11): first form.
+DOCUMENT_VERSION = 1
+
+# From the surest to the least sure; a derived number is as sure as its least sure input (`worst`).
+SOURCES = (
+    "measured", "interpolated", "published", "modelled:calibrated", "modelled:transferred", "modelled:sheet", "assumed",
+    "missing",
+)  # fmt: skip
+AXES = ("throughput", "latency", "utilization", "energy", "price/performance")
+
+Interval = tuple[float, float]
+Axis = Literal["throughput", "latency", "utilization", "energy", "price/performance"]
+
+
+class Cell(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One number with its provenance.
+
+    unit: "s", "tok/s", "FLOP/s", "B/s", "B", "W", "J/token", "share" (shown as %), "x" (a ratio), "1" (a count),
+        "USD", "USD/h", "USD/Mtok" and so on for other currencies.
+    source: one of SOURCES.
+    cite: number of a citation in `Report.citations`, counted from 1.
+    """
+
+    value: float | None
+    unit: str
+    source: str = "missing"
+    interval: Interval | None = None
+    note: str = ""
+    cite: int | None = None
+    id: str | None = None
+    formula: str | None = None
+
+
+class Column(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A column of a table: its heading; `number` columns hold cells, the others text. `note` explains the heading."""
+
+    name: str
+    number: bool = False
+    note: str = ""
+
+
+class Table(msgspec.Struct, kw_only=True):
+    """Rows of text and cells. `id` is unique in the report and names CSV parts and sheets of a workbook."""
+
+    id: str
+    title: str
+    columns: list[Column]
+    rows: list[list[str | Cell]] = []
+    notes: list[str] = []
+
+
+class Chart(msgspec.Struct, kw_only=True):
+    """A picture of plain rows: `kind` says which drawing of bench/report/charts it is, `options` what it needs beside.
+
+    rows: what is drawn; each has "series" (a label of `Report.systems`, or what the chart sets side by side) and "source".
+    marks: how many data marks a drawing must have, which tests count in the browser.
+    alt: what a reader who cannot see it must know. table: the same numbers as a table, shown under it.
+    """
+
+    id: str
+    title: str
+    kind: str
+    alt: str
+    rows: list[dict[str, Any]]
+    marks: int
+    table: Table
+    caption: str = ""
+    options: dict[str, Any] = {}
+
+
+class Section(msgspec.Struct, kw_only=True):
+    """A part of the page: what it answers, text, charts, tables, notes. `id` is its anchor in the page."""
+
+    id: str
+    title: str
+    text: list[str] = []
+    charts: list[Chart] = []
+    tables: list[Table] = []
+    notes: list[str] = []
+
+
+class Verdict(msgspec.Struct, kw_only=True):
+    """One reading of two systems on one axis: `a` over `b` of `metric`, at a target where there is one.
+
+    ratio, interval: None where there is nothing to divide; then `why` says so.
+    reading: the words of bench.results.verdict for them. source: the least sure of what went in.
+    cases: the ratios that a geometric mean is of, by case; empty where the ratio is of one case.
+    """
+
+    axis: Axis
+    metric: str
+    a: str
+    b: str
+    unit: str = ""
+    target: str = ""
+    better: Literal["higher", "lower"] = "higher"
+    a_value: Cell | None = None
+    b_value: Cell | None = None
+    ratio: float | None = None
+    interval: Interval | None = None
+    reading: str
+    source: str
+    cases: dict[str, float] = {}
+    why: str = ""
+
+
+class System(msgspec.Struct, kw_only=True):
+    """One side: what it is and where its numbers come from; facts are read by people, name -> value."""
+
+    label: str
+    device: str
+    name: str
+    unit: str
+    sources: list[str]
+    facts: dict[str, str] = {}
+
+
+class NotRun(msgspec.Struct, kw_only=True):
+    """Work that one side has no number for, with the reason, and how many cases that is."""
+
+    system: str
+    reason: str
+    cases: list[str]
+
+
+class Assumption(msgspec.Struct, kw_only=True):
+    """A number that a reader may replace; `file` and `key` say where it is changed for good.
+
+    low, high: the range the source gives, where it gives one. example: shipped as an example, no offer to anybody.
+    """
+
+    id: str
+    label: str
+    value: float
+    unit: str
+    source: str
+    date: str = ""
+    low: float | None = None
+    high: float | None = None
+    example: bool = False
+    file: str = ""
+    key: str = ""
+
+
+class Term(msgspec.Struct, kw_only=True):
+    """An entry of the glossary."""
+
+    name: str
+    definition: str
+    formula: str = ""
+    unit: str = ""
+    source: str = ""
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """The whole report."""
+
+    version: int = DOCUMENT_VERSION
+    id: str
+    title: str
+    question: str
+    created: str
+    bench_version: str
+    commit: str | None = None
+    command: str
+    systems: list[System]
+    verdicts: list[Verdict] = []
+    # How often a source stands behind a number of this report, "missing" included.
+    counts: dict[str, int] = {}
+    differences: list[list[str]] = []
+    not_run: list[NotRun] = []
+    sections: list[Section] = []
+    assumptions: list[Assumption] = []
+    rules: list[str] = []
+    repeat: list[str] = []
+    limits: list[str] = []
+    citations: list[str] = []
+    glossary: list[Term] = []
+
+
+def worst(*sources: str) -> str:
+    """Return the least sure of these sources."""
+    return max(sources, key=SOURCES.index, default="missing")
+
+
+def every_table(report: Report) -> list[tuple[Section, Table]]:
+    """Return the tables of a report in reading order, those under charts included, each with its section."""
+    return [
+        (section, table)
+        for section in report.sections
+        for table in [*(chart.table for chart in section.charts), *section.tables]
+    ]
+
+
+def every_cell(report: Report) -> list[Cell]:
+    """Return the cells of all tables."""
+    return [cell for _, table in every_table(report) for row in table.rows for cell in row if isinstance(cell, Cell)]
