@@ -16,6 +16,8 @@ import psutil
 import bench
 from bench.results.record import Environment
 
+# Of a device's facts, those that somebody may change; sensors' readings differ every time.
+DEVICE_SETTINGS = ("name", "driver", "runtime", "power limit", "highest clock", "threads", "graphs", "memory")
 PACKAGES = ("torch", "numpy", "msgspec", "torch-npu", "torch-musa", "torch-gcu", "torch-txda", "triton")
 
 
@@ -42,6 +44,30 @@ def collect(command: list[str], devices: dict[str, dict[str, str]], fingerprint:
         commit=commit(),
         devices=devices,
     )
+
+
+def settings(environment: Environment) -> dict[str, str]:
+    """Return what may differ between two runs and move a number: software, host, commit, what each device says."""
+    found = {
+        "commit": environment.commit or "not known", "accelbench": environment.bench_version,
+        "python": environment.python, "os": environment.os, "host": environment.host, "cpu": environment.cpu,
+        "cores": str(environment.cores), "governor": environment.governor or "not shown",
+        "container": environment.container or "none",
+    }  # fmt: skip
+    found |= environment.packages
+    for device, facts in environment.devices.items():
+        found |= {f"{device} {key}": value for key, value in facts.items() if key in DEVICE_SETTINGS}
+    return found
+
+
+def changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Return the settings that differ, one line each: "torch 2.9.0 -> 2.9.1"."""
+    keys = dict.fromkeys([*before, *after])
+    return [
+        f"{key} {before.get(key, 'none')} -> {after.get(key, 'none')}"
+        for key in keys
+        if before.get(key) != after.get(key)
+    ]
 
 
 def packages() -> dict[str, str]:

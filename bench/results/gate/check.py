@@ -193,7 +193,9 @@ def _medians(where: str, side: str, sessions: Sequence[Session]) -> list[Median]
         for sample in session.samples:
             if not (math.isfinite(sample) and sample > 0):
                 raise ResultError(f"{place}: sample {sample} cannot be; samples are finite and above 0")
-        found.append(Median(session.label, math.exp(float(np.median(np.log(session.samples))))))
+        value = math.exp(float(np.median(np.log(session.samples))))
+        count = len(session.samples) if session.count is None else session.count
+        found.append(Median(session.label, value, count, session.quartiles))
     return found
 
 

@@ -24,12 +24,15 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """The samples of one metric of one case in one session (one pass of the benchmark), with what they were made of.
 
     sitting: sessions that followed each other at once share the machine's state of that hour and have one name here;
-    they count as one session, of their mean. None: a sitting of its own.
+    they count as one session, of their mean. None: a sitting of its own. count, quartiles: of the samples that
+    `samples` stands for, where it is their median alone.
     """
 
     label: str
     sitting: str | None = None
     samples: Sequence[float]
+    count: int | None = None
+    quartiles: tuple[float, float] | None = None
     source: Source
     fingerprint: str
     definition_hash: str
@@ -53,10 +56,15 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Median(msgspec.Struct, frozen=True):
-    """The median of one session's samples, on a log scale, in the metric's unit; of a sitting, its sessions' mean."""
+    """The median of one session's samples, on a log scale, in the metric's unit; of a sitting, its sessions' mean.
+
+    count, quartiles: of the samples behind it, where they are known.
+    """
 
     label: str
     value: float
+    count: int | None = None
+    quartiles: tuple[float, float] | None = None
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,262 @@
+"""Baselines: the sessions that candidates are judged against, as files that are reviewed like code.
+
+`results/baselines/NAME.json` holds each session's count, median and quartiles of every case, the machines they were made
+on, and the changes that a person accepted, with the reason. One file may hold several machines; they are never mixed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import math
+import os
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench import project
+from bench.errors import ResultError, listed, nearest
+from bench.results.gate.gather import Gathered, Held, Key, Pass, Value
+
+fcntl: Any = None
+with contextlib.suppress(ImportError):  # not on every system
+    import fcntl
+
+# 1 (2026-11): first form.
+SCHEMA_VERSION = 1
+KIND = "accelbench baseline"
+# Enough for a steady limit, and few enough that a machine's slow changes are followed.
+KEEP = 20
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+MAKE = "make it with: bench baseline save {name}"
+
+
+class Accepted(msgspec.Struct, kw_only=True):
+    """A change that a person wanted: the sessions made before it count at the new level from then on.
+
+    ratio: new over old level of one metric on one machine; null where what was run had changed, so that the old
+    sessions no longer say anything and were dropped.
+    """
+
+    device: str
+    case_id: str
+    metric: str
+    reason: str
+    when: str
+    run: str
+    commit: str | None = None
+    ratio: float | None = None
+    before: list[str] = []
+
+
+class Baseline(Gathered, kw_only=True):
+    """A stored baseline: sessions (see `Gathered`), and what was accepted."""
+
+    kind: str = KIND
+    schema: int = SCHEMA_VERSION
+    name: str
+    accepted: list[Accepted] = []
+
+    def leveled(self) -> Gathered:
+        """Return the sessions with those from before an accepted change brought to the accepted level."""
+        cases = []
+        for held in self.cases:
+            values = dict(held.values)
+            for one in self.accepted:
+                if (one.device, one.case_id, one.metric) == held.key and one.ratio is not None:
+                    for label in set(one.before) & set(values):
+                        values[label] = _scaled(values[label], one.ratio)
+            cases.append(msgspec.structs.replace(held, values=values))
+        return Gathered(sessions=self.sessions, cases=cases, machines=self.machines)
+
+    def reasons(self) -> dict[Key, str]:
+        """Return what was accepted last for each metric of a case, in words."""
+        return {
+            (one.device, one.case_id, one.metric): f"{_change(one)} accepted on {one.when[:10]}: {one.reason}"
+            for one in self.accepted
+        }
+
+    def accept(self, pattern: str, candidate: Gathered, reason: str, when: str) -> list[Accepted]:
+        """Accept what `candidate` shows for the cases that match a pattern (`decode*`, or a whole case id).
+
+        Raises: ResultError where no case of both matches, or the reason is empty.
+        """
+        if not reason.strip():
+            raise ResultError("the reason is empty; say why the change is wanted: --reason 'more accurate softmax'")
+        known = {held.case_id for held in candidate.cases}
+        matching = {case_id for case_id in known if matches(case_id, pattern)}
+        if not matching:
+            hint = nearest(pattern, known) or f"; cases: {listed(sorted(known), 6)}"
+            raise ResultError(f"no case of the run matches '{pattern}'{hint}")
+        found = []
+        for new in candidate.cases:
+            if new.case_id in matching:
+                found += self._accept(new, candidate, reason, when)
+        if not found:
+            raise ResultError(f"the baseline '{self.name}' has no case that matches '{pattern}'; nothing to accept")
+        self.accepted += found
+        return found
+
+    def _accept(self, new: Held, candidate: Gathered, reason: str, when: str) -> list[Accepted]:
+        marks = {one.label: one.machines.get(new.device) for one in [*self.sessions, *candidate.sessions]}
+        mark = {marks[label] for label in new.values}
+        now = candidate.sessions[-1]
+        made = Accepted(device=new.device, case_id=new.case_id, metric=new.metric, reason=reason, when=when,
+                        run=now.run, commit=now.commit)  # fmt: skip
+        old = [held for held in self.cases if held.key == new.key]
+        other = [held for held in old if held.identity != new.identity]
+        same = next((held for held in self.leveled().cases if held.identity == new.identity), None)
+        self.cases = [held for held in self.cases if held not in other]
+        if same is None:
+            # What was run has changed: its old sessions say nothing of the new.
+            return [made] if other else []
+        before = [label for label in same.values if marks[label] in mark and label not in new.values]
+        if not before:
+            return [made] if other else []
+        made.ratio = float(f"{_typical(new.values.values()) / _typical(same.values[label] for label in before):.6g}")
+        made.before = before
+        return [made]
+
+    def prune(self, keep: int) -> list[str]:
+        """Keep the newest `keep` sessions of each machine, and drop what only older ones had; return what went."""
+        by_machine: dict[str, list[Pass]] = {}
+        for one in self.sessions:
+            by_machine.setdefault(str(sorted(one.machines.items())), []).append(one)
+        gone = {one.label for every in by_machine.values() for one in every[: max(len(every) - keep, 0)]}
+        self.sessions = [one for one in self.sessions if one.label not in gone]
+        for held in self.cases:
+            held.values = {label: value for label, value in held.values.items() if label not in gone}
+        self.cases = [held for held in self.cases if held.values]
+        used = {mark for one in self.sessions for mark in one.machines.values()}
+        self.machines = {mark: facts for mark, facts in self.machines.items() if mark in used}
+        for entry in self.accepted:
+            entry.before = [label for label in entry.before if label not in gone]
+        return sorted(gone)
+
+    def drop(self, patterns: Collection[str]) -> list[str]:
+        """Drop the cases that match any pattern; return their ids."""
+        gone = [held.case_id for held in self.cases if any(matches(held.case_id, pattern) for pattern in patterns)]
+        self.cases = [held for held in self.cases if held.case_id not in gone]
+        return list(dict.fromkeys(gone))
+
+
+def matches(case_id: str, pattern: str) -> bool:
+    """Whether a case id matches: as a whole, by its workload, or by * and ?; brackets mean themselves."""
+    plain = pattern.replace("[", "[[]")
+    return case_id == pattern or case_id.partition("[")[0] == pattern or fnmatch.fnmatchcase(case_id, plain)
+
+
+def _scaled(value: Value, ratio: float) -> Value:
+    return Value(value.count, value.median * ratio, value.low * ratio, value.high * ratio)
+
+
+def _typical(values: Any) -> float:
+    logs = [math.log(value.median) for value in values]
+    return math.exp(math.fsum(logs) / len(logs))
+
+
+def _change(one: Accepted) -> str:
+    return "a change of what is run" if one.ratio is None else f"{one.ratio - 1:+.1%}"
+
+
+def folder() -> Path:
+    """Return where baselines are kept: `results/baselines` of the current folder."""
+    return Path("results/baselines")
+
+
+def path_of(name: str) -> Path:
+    """Return a baseline's file.
+
+    Raises: ResultError for a name that cannot be a file's.
+    """
+    if not NAME.fullmatch(name):
+        raise ResultError(f"'{name}' is no name for a baseline; letters, digits, . _ - are, for example: main")
+    return folder() / f"{name}.json"
+
+
+def names() -> list[str]:
+    """Return the names of the baselines here."""
+    return sorted(path.stem for path in folder().glob("*.json"))
+
+
+def is_baseline(content: bytes) -> bool:
+    """Whether a file's content says that it is a baseline."""
+    return KIND.encode() in content[:200]
+
+
+def load(path: Path) -> Baseline:
+    """Read a baseline.
+
+    Raises: ResultError for a file that is missing, cut off, foreign or of a newer schema.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        known = names()
+        hint = nearest(path.stem, known) or (f"; here: {listed(known)}" if known else "")
+        raise ResultError(f"{project.shown(path)}: no such baseline{hint}; {MAKE.format(name=path.stem)}") from None
+    except OSError as error:
+        raise ResultError(f"{project.shown(path)}: cannot be read ({(error.strerror or 'error').lower()})") from None
+    return parse(content, project.shown(path))
+
+
+def parse(content: bytes, where: str) -> Baseline:
+    """Read a baseline's text; `where` names the place in the error."""
+    try:
+        head = msgspec.json.decode(content, type=_Head)
+        if head.kind != KIND:
+            raise ResultError(f"{where}: not a baseline (it does not say '{KIND}'); run files are compared as they are")
+        if not 1 <= head.schema <= SCHEMA_VERSION:
+            raise ResultError(
+                f"{where}: baseline schema {head.schema}, this version reads 1 to {SCHEMA_VERSION}; upgrade accelbench"
+            )
+        found = msgspec.json.decode(content, type=Baseline)
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        line = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise ResultError(f"{where}: not readable as a baseline ({line}); restore it from version control") from None
+    labels = {one.label for one in found.sessions}
+    for held in found.cases:
+        for label, value in held.values.items():
+            if label not in labels or not 0 < value.median < math.inf:
+                raise ResultError(
+                    f"{where}: {held.case_id} {held.metric} has a value of session '{label}' that cannot be"
+                )
+    return found
+
+
+class _Head(msgspec.Struct):
+    kind: str = ""
+    schema: int = 0
+
+
+def save(baseline: Baseline, path: Path) -> None:
+    """Write a baseline whole or not at all; one line a session, so that a change can be reviewed."""
+    text = msgspec.json.format(msgspec.json.encode(baseline), indent=1).decode()
+    # The numbers of one value on one line.
+    flat = re.sub(r"\[\s*([-+.\deE]+(?:,\s*[-+.\deE]+)*)\s*\]", lambda found: "[" + _joined(found[1]) + "]", text)
+    project.write_atomically(path, flat.encode() + b"\n")
+
+
+def _joined(numbers: str) -> str:
+    return ", ".join(part.strip() for part in numbers.split(","))
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a baseline while it is read, changed and written; another `bench` that wants it waits."""
+    holder: list[Any] = []
+
+    def claim() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        holder.append(os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644))
+
+    project.guarded(path, claim)
+    try:
+        if fcntl is not None:
+            fcntl.flock(holder[0], fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(holder[0])
