@@ -74,7 +74,7 @@ class Table(msgspec.Struct, kw_only=True):
 class Chart(msgspec.Struct, kw_only=True):
     """A picture of plain rows: `kind` says which drawing of bench/report/charts it is, `options` what it needs beside.
 
-    rows: what is drawn; each has "series" (a label of `Report.systems`, or what the chart sets side by side) and "source".
+    rows: what is drawn; each has "series" (a label of `Report.systems`, or what is set side by side) and "source".
     marks: how many data marks a drawing must have, which tests count in the browser.
     alt: what a reader who cannot see it must know. table: the same numbers as a table, shown under it.
     """

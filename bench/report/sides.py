@@ -1,0 +1,69 @@
+"""One side of a report: its rows as they were measured, modelled or published, and what its device is on paper.
+
+Whoever writes a part of a report gets the sides and returns what it adds: `Part`. The figures of a sheet come as plain
+numbers, each null where nobody published it, so that the report needs no room but the results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bench.report.document import Assumption, Section, Verdict
+from bench.results.compare import Operand
+from bench.results.record import Row
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A device as its sheet has it, per torch device, in base units; peaks are dense, by dtype."""
+
+    name: str = ""
+    peak_flops: dict[str, float] = field(default_factory=dict)
+    memory_bytes: float | None = None
+    memory_bytes_per_s: float | None = None
+    link_bytes_per_s: float | None = None
+    tdp_w: float | None = None
+    devices_per_package: int = 1
+    # Name -> value as people read it, for the systems table.
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Side:
+    """An operand with its paper figures, its rows at service targets, and the sweeps that charts draw."""
+
+    operand: Operand
+    device: str
+    paper: Paper
+    # Rows solved at a target (modelled), found by bisection (measured) or interpolated; named by the target.
+    at_targets: list[Row] = field(default_factory=list)
+    # Rows over batch and context for curves; for a run file, its own rows.
+    sweep: list[Row] = field(default_factory=list)
+    # Rows of one case under several routings.
+    routings: list[Row] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        return self.operand.label
+
+    @property
+    def rows(self) -> list[Row]:
+        return self.operand.rows
+
+    @property
+    def unit(self) -> str:
+        """The unit that is bought: a package where rows are of dies and of packages."""
+        return "package" if "package" in self.operand.units else (self.operand.units or ["machine"])[0]
+
+    def bought(self, rows: list[Row]) -> list[Row]:
+        """Return the rows of the unit that is bought."""
+        return [row for row in rows if row.unit == self.unit]
+
+
+@dataclass
+class Part:
+    """What a function adds to a report."""
+
+    sections: list[Section] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    assumptions: list[Assumption] = field(default_factory=list)
