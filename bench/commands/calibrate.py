@@ -18,7 +18,7 @@ from bench.devices.sheet import known_sheets, load_sheet
 from bench.errors import DefinitionError, listed
 from bench.measure.own_kernels import OwnKernel
 from bench.measure.own_model import achieved_of, model_name, profile_of, sheet_of
-from bench.measure.runner import in_worker
+from bench.measure.processes import in_worker
 from bench.report.layout import Column, Table
 from bench.report.terminal import emit, table_text, width_of
 from bench.results.environment import command_line
