@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from bench import project
 from bench.commands import options
+from bench.commands.operands import is_file, read_operands
 from bench.commands.published import Published, published_beside, show_published
 from bench.commands.service import at_targets, show_targets
-from bench.devices.adapter import present_devices
-from bench.devices.sheet import known_sheets
-from bench.errors import DefinitionError, NotComparable, ResultError, listed, nearest
-from bench.measure.rows import case_of, modelled_rows
+from bench.errors import NotComparable
 from bench.report.comparison import comparison_table, head_lines, tail_lines
 from bench.report.rows import as_csv, as_jsonl
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
-from bench.results.compare import Comparison, Operand, compare
-from bench.results.store import load_run
-from bench.workloads.schema import Case
-from bench.workloads.sweep import select_cases
-
-DEFAULT_WORKLOADS = ("deepseek-r1-prefill", "deepseek-r1-decode")
+from bench.results.compare import Comparison, compare
 
 
 @click.command(name="compare")
@@ -52,7 +42,7 @@ def command(
     bench compare results/runs/RUN.json h100-sxm
     bench compare before.json after.json
     """
-    alone = len(operands) < 2 and not _is_file(operands[0])
+    alone = len(operands) < 2 and not is_file(operands[0])
     sides = [] if alone else read_operands(operands, names, options.overrides(sweep))
     if len(sides) < 2:
         raise click.UsageError("two sides are needed: run files or device names, for example ascend-910c h100-sxm")
@@ -61,72 +51,6 @@ def command(
     published = None if form in ("csv", "jsonl") else published_beside(sides)
     show(comparison, form, no_color, targets, published)
     return 0 if comparison.lines or (targets and targets.lines) else NotComparable.exit_code
-
-
-def read_operands(words: tuple[str, ...], names: tuple[str, ...], overrides: dict[str, Any]) -> list[Operand]:
-    """Return each side with its rows: read from a run file, or modelled for the cases that the other sides have.
-
-    Raises: DefinitionError for a word that is neither a file nor a sheet; ResultError for a file that cannot be read.
-    """
-    files = {word: _load(word, words) for word in words if _is_file(word)}
-    if files and not names and not overrides:
-        cases: list[Case] = []
-        for operand in itertools.chain.from_iterable(files.values()):
-            cases += [_case(row, operand.label) for row in operand.rows]
-    else:
-        cases = select_cases(names or DEFAULT_WORKLOADS, overrides)
-    cases = list({case.case_id: case for case in cases}.values())
-    wanted = {case.case_id for case in cases}
-    operands: list[Operand] = []
-    for word in words:
-        if word in files:
-            operands += [
-                Operand(each.label, [row for row in each.rows if row.case_id in wanted], each.environment)
-                for each in files[word]
-            ]
-        else:
-            operands.append(_modelled(word, cases))
-    return operands
-
-
-def _is_file(word: str) -> bool:
-    looks = word.endswith((".json", ".jsonl")) or "/" in word
-    if looks and not Path(word).exists():
-        raise ResultError(f"{word}: no such file; run files are in {project.runs_folder()}")
-    return looks or (Path(word).is_file() and word not in known_sheets())
-
-
-def _load(word: str, words: tuple[str, ...]) -> list[Operand]:
-    """Return a run file as one side for each device in it; labelled by device alone where the file is all there is."""
-    run, stem = load_run(Path(word)), Path(word).stem
-    devices = list(dict.fromkeys(row.device for row in run.rows))
-    if not devices:
-        raise ResultError(f"{word}: holds no rows; make some with: bench run")
-    sides: list[Operand] = []
-    for device in devices:
-        alone = device if len(words) == 1 else f"{stem}:{device}"
-        rows = [row for row in run.rows if row.device == device]
-        sides.append(Operand(stem if len(devices) == 1 else alone, rows, run.environment))
-    return sides
-
-
-def _case(row: Any, label: str) -> Case:
-    try:
-        return case_of(row)
-    except msgspec.ValidationError as error:
-        raise ResultError(f"{label}: the definition of {row.case_id!r} cannot be read ({error})") from None
-
-
-def _modelled(device: str, cases: list[Case]) -> Operand:
-    sheets = known_sheets()
-    if device not in sheets:
-        if device in present_devices():
-            raise DefinitionError(
-                f"'{device}' is on this machine, so it is measured: bench run -d {device}, then compare its file"
-            )
-        hint = nearest(device, sheets) or f"; sheets: {listed(sheets)}"
-        raise DefinitionError(f"'{device}' is neither a run file nor a device{hint} (see: bench devices)")
-    return Operand(device, [row for case in cases for row in modelled_rows(case, device)])
 
 
 def show(

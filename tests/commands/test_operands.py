@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.commands.compare import read_operands
+from bench.commands.operands import read_operands
 from bench.commands.session import Request, start
 from bench.errors import DefinitionError, ResultError
 from bench.measure.rows import modelled_rows

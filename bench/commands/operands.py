@@ -1,0 +1,88 @@
+"""The sides that a person names: run files, device names, which are then modelled."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench import project
+from bench.devices.adapter import present_devices
+from bench.devices.sheet import known_sheets
+from bench.errors import DefinitionError, ResultError, listed, nearest
+from bench.measure.rows import case_of, modelled_rows
+from bench.results.compare import Operand
+from bench.results.store import load_run
+from bench.workloads.schema import Case
+from bench.workloads.sweep import select_cases
+
+DEFAULT_WORKLOADS = ("deepseek-r1-prefill", "deepseek-r1-decode")
+
+
+def read_operands(words: tuple[str, ...], names: tuple[str, ...], overrides: dict[str, Any]) -> list[Operand]:
+    """Return each side with its rows: read from a run file, or modelled for the cases that the other sides have.
+
+    Raises: DefinitionError for a word that is neither a file nor a sheet; ResultError for a file that cannot be read.
+    """
+    files = {word: _load(word, words) for word in words if is_file(word)}
+    if files and not names and not overrides:
+        cases: list[Case] = []
+        for operand in itertools.chain.from_iterable(files.values()):
+            cases += [_case(row, operand.label) for row in operand.rows]
+    else:
+        cases = select_cases(names or DEFAULT_WORKLOADS, overrides)
+    cases = list({case.case_id: case for case in cases}.values())
+    wanted = {case.case_id for case in cases}
+    operands: list[Operand] = []
+    for word in words:
+        if word in files:
+            operands += [
+                Operand(each.label, [row for row in each.rows if row.case_id in wanted], each.environment)
+                for each in files[word]
+            ]
+        else:
+            operands.append(_modelled(word, cases))
+    return operands
+
+
+def is_file(word: str) -> bool:
+    """Return whether a word names a run file; raises ResultError where it looks like one and is not there."""
+    looks = word.endswith((".json", ".jsonl")) or "/" in word
+    if looks and not Path(word).exists():
+        raise ResultError(f"{word}: no such file; run files are in {project.runs_folder()}")
+    return looks or (Path(word).is_file() and word not in known_sheets())
+
+
+def _load(word: str, words: tuple[str, ...]) -> list[Operand]:
+    """Return a run file as one side for each device in it; labelled by device alone where the file is all there is."""
+    run, stem = load_run(Path(word)), Path(word).stem
+    devices = list(dict.fromkeys(row.device for row in run.rows))
+    if not devices:
+        raise ResultError(f"{word}: holds no rows; make some with: bench run")
+    sides: list[Operand] = []
+    for device in devices:
+        alone = device if len(words) == 1 else f"{stem}:{device}"
+        rows = [row for row in run.rows if row.device == device]
+        sides.append(Operand(stem if len(devices) == 1 else alone, rows, run.environment))
+    return sides
+
+
+def _case(row: Any, label: str) -> Case:
+    try:
+        return case_of(row)
+    except msgspec.ValidationError as error:
+        raise ResultError(f"{label}: the definition of {row.case_id!r} cannot be read ({error})") from None
+
+
+def _modelled(device: str, cases: list[Case]) -> Operand:
+    sheets = known_sheets()
+    if device not in sheets:
+        if device in present_devices():
+            raise DefinitionError(
+                f"'{device}' is on this machine, so it is measured: bench run -d {device}, then compare its file"
+            )
+        hint = nearest(device, sheets) or f"; sheets: {listed(sheets)}"
+        raise DefinitionError(f"'{device}' is neither a run file nor a device{hint} (see: bench devices)")
+    return Operand(device, [row for case in cases for row in modelled_rows(case, device)])
