@@ -16,22 +16,16 @@ the formula gives for the values as they stand. An id is lower case letters, dig
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
+
+from bench.results.axes import Verdict
 
 # 1 (2026-11): first form.
 DOCUMENT_VERSION = 1
 
-# From the surest to the least sure; a derived number is as sure as its least sure input (`worst`).
-SOURCES = (
-    "measured", "interpolated", "published", "modelled:calibrated", "modelled:transferred", "modelled:sheet", "assumed",
-    "missing",
-)  # fmt: skip
-AXES = ("throughput", "latency", "utilization", "energy", "price/performance")
-
 Interval = tuple[float, float]
-Axis = Literal["throughput", "latency", "utilization", "energy", "price/performance"]
 
 
 class Cell(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -39,7 +33,7 @@ class Cell(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     unit: "s", "tok/s", "FLOP/s", "B/s", "B", "W", "J/token", "share" (shown as %), "x" (a ratio), "1" (a count),
         "USD", "USD/h", "USD/Mtok" and so on for other currencies.
-    source: one of SOURCES.
+    source: one of bench.results.axes.SOURCES; a derived number has the least sure of its inputs (`worst`).
     cite: number of a citation in `Report.citations`, counted from 1.
     """
 
@@ -99,31 +93,6 @@ class Section(msgspec.Struct, kw_only=True):
     charts: list[Chart] = []
     tables: list[Table] = []
     notes: list[str] = []
-
-
-class Verdict(msgspec.Struct, kw_only=True):
-    """One reading of two systems on one axis: `a` over `b` of `metric`, at a target where there is one.
-
-    ratio, interval: None where there is nothing to divide; then `why` says so.
-    reading: the words of bench.results.verdict for them. source: the least sure of what went in.
-    cases: the ratios that a geometric mean is of, by case; empty where the ratio is of one case.
-    """
-
-    axis: Axis
-    metric: str
-    a: str
-    b: str
-    unit: str = ""
-    target: str = ""
-    better: Literal["higher", "lower"] = "higher"
-    a_value: Cell | None = None
-    b_value: Cell | None = None
-    ratio: float | None = None
-    interval: Interval | None = None
-    reading: str
-    source: str
-    cases: dict[str, float] = {}
-    why: str = ""
 
 
 class System(msgspec.Struct, kw_only=True):
@@ -198,11 +167,6 @@ class Report(msgspec.Struct, kw_only=True):
     limits: list[str] = []
     citations: list[str] = []
     glossary: list[Term] = []
-
-
-def worst(*sources: str) -> str:
-    """Return the least sure of these sources."""
-    return max(sources, key=SOURCES.index, default="missing")
 
 
 def every_table(report: Report) -> list[tuple[Section, Table]]:

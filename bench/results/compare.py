@@ -1,8 +1,4 @@
-"""Puts results side by side: joined on case_id, with a ratio, its interval and a reading in words.
-
-The words come from a table, not from free text: an interval inside 2 % reads "equal", one wholly beyond 2 % names the
-better side, anything else "cannot tell apart". A modelled or published number on a side puts "estimated:" in front.
-"""
+"""Puts results side by side: joined on case_id, with a ratio, its interval and a reading in words (see reading.py)."""
 
 from __future__ import annotations
 
@@ -11,12 +7,16 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from bench.results.reading import Interval, reading
 from bench.results.record import Environment, Row
 
-EQUAL = 0.02
 # An interval that reaches further, as a logarithm, was not measured by any clock.
 WIDEST = 50.0
 
+# A row between two measured ones carries this flag.
+INTERPOLATED = "interpolated"
+# What grows with the step's time; anything else goes with its inverse.
+TIMES = ("step_s", "ttft_s", "tpot_s", "joules_per_token")
 RATES = {"prefill": "prompt_tokens_per_s", "decode": "output_tokens_per_s"}
 
 
@@ -133,19 +133,32 @@ def _line(a: Row, b: Row, a_label: str, b_label: str) -> Compared:
         a_per_tflops=a.tokens_per_s_per_tflops, b_per_tflops=b.tokens_per_s_per_tflops,
         reading="cannot tell: a number is missing",
     )  # fmt: skip
-    if not x or not y or not x / y:
+    line.ratio, line.interval = ratio_of(a, b, metric)
+    if line.ratio is None:
         return line
-    line.ratio = x / y
-    below, above = _spread(a, flip=higher), _spread(b, flip=higher)
-    if below and above:
-        # Independent errors add up in squares of logarithms.
-        low = math.hypot(below[0], above[1])
-        high = math.hypot(below[1], above[0])
-        line.interval = (line.ratio * math.exp(-low), line.ratio * math.exp(high))
     names = (_named(a_label, a.unit, b.unit), _named(b_label, b.unit, a.unit))
-    estimated = "modelled" in (a.source, b.source) or "published" in (a.source, b.source)
+    estimated = not (is_measured(a) and is_measured(b))
     line.reading = reading(line.ratio, line.interval, names, higher=higher, estimated=estimated)
     return line
+
+
+def ratio_of(a: Row, b: Row, metric: str) -> tuple[float | None, Interval | None]:
+    """Return A over B of a metric, and its interval from those of the steps' times; None where a number is missing."""
+    x, y = _value(a, metric), _value(b, metric)
+    if not x or not y or not x / y:
+        return None, None
+    below, above = _spread(a, flip=metric not in TIMES), _spread(b, flip=metric not in TIMES)
+    if not (below and above):
+        return x / y, None
+    # Independent errors add up in squares of logarithms.
+    low = math.hypot(below[0], above[1])
+    high = math.hypot(below[1], above[0])
+    return x / y, (x / y * math.exp(-low), x / y * math.exp(high))
+
+
+def is_measured(row: Row) -> bool:
+    """Return whether a row's numbers were measured at this very point."""
+    return row.source == "measured" and INTERPOLATED not in row.flags
 
 
 def _named(label: str, unit: str, other_unit: str) -> str:
@@ -168,25 +181,10 @@ def _spread(row: Row, *, flip: bool) -> tuple[float, float] | None:
     return (above, below) if flip else (below, above)
 
 
-def reading(
-    ratio: float, interval: tuple[float, float] | None, names: tuple[str, str], *, higher: bool, estimated: bool
-) -> str:
-    """Return the verdict in words for a ratio A over B and its interval."""
-    front = "estimated: " if estimated else ""
-    if interval is None:
-        return f"{front}cannot tell: no interval"
-    low, high = interval
-    if low >= 1 - EQUAL and high <= 1 + EQUAL:
-        return f"{front}equal within {EQUAL:.0%}"
-    if low > 1 + EQUAL or high < 1 - EQUAL:
-        a_better = (low > 1) == higher
-        factor = ratio if ratio > 1 else 1 / ratio
-        return f"{front}{names[0] if a_better else names[1]} better by {factor:.2f}x"
-    return f"{front}cannot tell apart"
-
-
 def source_of(row: Row) -> str:
     """Return where a row's numbers come from, as it is printed: measured, or modelled with its tier."""
+    if INTERPOLATED in row.flags:
+        return INTERPOLATED
     return row.source if row.tier is None else f"{row.source}:{row.tier}"
 
 

@@ -6,7 +6,8 @@ from math import exp
 
 import pytest
 
-from bench.results.compare import Operand, compare, differences, reading, source_of
+from bench.results.compare import Operand, compare, differences, source_of
+from bench.results.reading import reading
 
 NAMES = ("A", "B")
 

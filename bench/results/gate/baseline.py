@@ -1,7 +1,7 @@
 """Baselines: the sessions that candidates are judged against, as files that are reviewed like code.
 
-`results/baselines/NAME.json` holds each session's count, median and quartiles of every case, the machines they were made
-on, and the changes that a person accepted, with the reason. One file may hold several machines; they are never mixed.
+`results/baselines/NAME.json` holds each session's count, median and quartiles of every case, the machines they were
+made on, and the changes that a person accepted, with the reason. One file may hold several machines, never mixed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Baseline(Gathered, kw_only=True):
     kind: str = KIND
     schema: int = SCHEMA_VERSION
     name: str
-    accepted: list[Accepted] = []
+    accepted: list[Accepted] = msgspec.field(default_factory=list)
 
     def leveled(self) -> Gathered:
         """Return the sessions with those from before an accepted change brought to the accepted level."""
@@ -234,7 +234,10 @@ class _Head(msgspec.Struct):
 
 def save(baseline: Baseline, path: Path) -> None:
     """Write a baseline whole or not at all; one line a session, so that a change can be reviewed."""
-    text = msgspec.json.format(msgspec.json.encode(baseline), indent=1).decode()
+    content = msgspec.to_builtins(baseline)
+    # What it is stands first, what is long last.
+    first = {key: content.pop(key) for key in ("kind", "schema", "name", "accepted", "machines", "sessions")}
+    text = msgspec.json.format(msgspec.json.encode(first | content), indent=1).decode()
     # The numbers of one value on one line.
     flat = re.sub(r"\[\s*([-+.\deE]+(?:,\s*[-+.\deE]+)*)\s*\]", lambda found: "[" + _joined(found[1]) + "]", text)
     project.write_atomically(path, flat.encode() + b"\n")

@@ -97,6 +97,7 @@ class Gathered(msgspec.Struct, kw_only=True):
 def gather(run: Run, side: str = "candidate") -> tuple[Gathered, list[LeftOut]]:
     """Return what a run took, session by session, and the cases that gave no number, with the reason."""
     environment = run.environment
+    software = settings(environment)
     devices = list(dict.fromkeys(row.device for row in run.rows))
     marks = {device: fingerprint(environment, device) for device in devices}
     found = Gathered(machines={marks[device]: machine(environment, device) for device in devices})
@@ -104,8 +105,8 @@ def gather(run: Run, side: str = "candidate") -> tuple[Gathered, list[LeftOut]]:
     left: dict[tuple[str, str, str], LeftOut] = {}
     for session in sorted({row.session for row in run.rows}):
         found.sessions.append(
-            Pass(label=f"{run.id}/{session}", run=run.id, number=session, created=environment.created, host=environment.host,
-                 commit=environment.commit, machines=marks, settings=settings(environment))
+            Pass(label=f"{run.id}/{session}", run=run.id, number=session, created=environment.created,
+                 host=environment.host, commit=environment.commit, machines=marks, settings=software)
         )  # fmt: skip
     for row in run.rows:
         if row.devices > 1:

@@ -1,0 +1,69 @@
+"""The words of a verdict. They come from this table, not from free text, so that no report can say more than it knows.
+
+    interval wholly inside +-2 %                  equal within 2%
+    interval wholly beyond 2 % on one side        A better by 1.23x
+    anything else, or no interval                 cannot tell apart / cannot tell: no interval
+    cases that contradict each other              depends on the case: A better in 2, B in 3 of 9
+
+A number that was not measured on either side puts "estimated:" in front.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+EQUAL = 0.02
+
+Interval = tuple[float, float]
+
+
+def reading(
+    ratio: float, interval: Interval | None, names: tuple[str, str], *, higher: bool, estimated: bool
+) -> str:  # fmt: skip
+    """Return the verdict in words for a ratio A over B and its interval."""
+    front = "estimated: " if estimated else ""
+    if interval is None:
+        return f"{front}cannot tell: no interval"
+    side = better(interval, higher=higher)
+    if side is not None:
+        factor = ratio if ratio > 1 else 1 / ratio
+        return f"{front}{names[side]} better by {factor:.2f}x"
+    low, high = interval
+    if low >= 1 - EQUAL and high <= 1 + EQUAL:
+        return f"{front}equal within {EQUAL:.0%}"
+    return f"{front}cannot tell apart"
+
+
+def better(interval: Interval | None, *, higher: bool) -> int | None:
+    """Return which side is better beyond doubt, 0 or 1; None where neither is."""
+    if interval is None or (interval[0] <= 1 + EQUAL and interval[1] >= 1 - EQUAL):
+        return None
+    return 0 if (interval[0] > 1) == higher else 1
+
+
+def together(ratios: Sequence[float], intervals: Sequence[Interval | None]) -> tuple[float, Interval | None]:
+    """Return the geometric mean of ratios and its interval, the widest: as if all errors went the same way.
+
+    Cases of one device share its calibration, so their errors do not average out.
+    """
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    known = [interval for interval in intervals if interval is not None]
+    if len(known) < len(ratios):
+        return mean, None
+    low, high = (math.exp(sum(math.log(each[end]) for each in known) / len(known)) for end in (0, 1))
+    return mean, (low, high)
+
+
+def reading_of_many(
+    ratios: Sequence[float], intervals: Sequence[Interval | None], names: tuple[str, str], *, higher: bool,
+    estimated: bool,
+) -> str:  # fmt: skip
+    """Return the verdict in words for several cases: that of their geometric mean, unless they disagree."""
+    sides = [better(interval, higher=higher) for interval in intervals]
+    a, b = sides.count(0), sides.count(1)
+    if a and b:
+        front = "estimated: " if estimated else ""
+        return f"{front}depends on the case: {names[0]} better in {a}, {names[1]} in {b} of {len(sides)}"
+    ratio, interval = together(ratios, intervals)
+    return reading(ratio, interval, names, higher=higher, estimated=estimated)
