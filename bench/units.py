@@ -84,6 +84,21 @@ def percent(value: float | None) -> str:
     return f"{share:.1f}%" if share < 10 else f"{share:.0f}%"
 
 
+def parse_share(text: str, where: str) -> float:
+    """Return the share of "5%" or "0.05".
+
+    Raises: DefinitionError for anything else: a bare 5 could mean both.
+    """
+    body, is_percent = (text.strip()[:-1], True) if text.strip().endswith("%") else (text.strip(), False)
+    try:
+        value = float(body) / (100 if is_percent else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        raise DefinitionError(f"{where}: '{text}' is no share; write 5% or 0.05")
+    return value
+
+
 def short_count(value: int) -> str:
     """Return a size as it is written in a case id: 4096 as "4k", 2**20 as "1M", 1000 as "1000"."""
     if value >= 1024 * 1024 and value % (1024 * 1024) == 0:

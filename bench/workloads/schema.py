@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from bench.errors import DefinitionError
 from bench.operators.interface import Phase, Step
 from bench.operators.kernel import BYTES
-from bench.units import short_count
+from bench.units import parse_share, short_count
 from bench.workloads.decoder import Deployment, decoder_step, moe_layer
 from bench.workloads.kernels import KERNELS, kernel_step
 from bench.workloads.model import check_positive, load_model
@@ -57,6 +58,23 @@ class Suite(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         check_positive(self, "time_s")
 
 
+class Gate(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How `bench check` judges a workload, where it differs from the command's own limits. No part of what is run."""
+
+    budget: str | None = None
+    floor: str | None = None
+    metrics: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("budget", "floor"):
+            text = getattr(self, key)
+            if text is not None:
+                try:
+                    parse_share(text, f"gate.{key}")
+                except DefinitionError as error:
+                    raise ValueError(str(error)) from None
+
+
 class Workload(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One definition file. Keys are described in workloads/README.md."""
 
@@ -77,6 +95,7 @@ class Workload(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     deployment: Deployment | list[Deployment] = Deployment()
     time_s: float = 5.0
     memory_gb: float | None = None
+    gate: Gate = Gate()
 
     def __post_init__(self) -> None:
         _check_dtypes([self.dtype] if isinstance(self.dtype, str) else self.dtype)

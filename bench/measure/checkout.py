@@ -1,0 +1,69 @@
+"""Another commit of the repository one stands in, as a folder that is gone afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.measure.turns import Place
+
+LIMIT_S = 120.0
+
+
+@contextlib.contextmanager
+def checked_out(commit: str, python: str) -> Iterator[Place]:
+    """Yield the place of a commit's code: a worktree in the temporary folder, removed at the end.
+
+    Raises: BenchError when there is no repository here, or it does not have the commit.
+    """
+    root = Path(_git("rev-parse", "--show-toplevel"))
+    below = Path.cwd().resolve().relative_to(root.resolve())
+    with tempfile.TemporaryDirectory(prefix="bench-baseline-") as temporary:
+        folder = Path(temporary) / "tree"
+        _git("worktree", "add", "--detach", "--quiet", str(folder), commit)
+        try:
+            stand = folder / below
+            yield Place(stand if stand.is_dir() else folder, python, folder)
+        finally:
+            with contextlib.suppress(BenchError):
+                _git("worktree", "remove", "--force", str(folder))
+
+
+def is_ancestor(commit: str, revision: str) -> bool:
+    """Whether a commit is part of a revision's history; False where git does not know either."""
+    try:
+        _git("merge-base", "--is-ancestor", commit, revision)
+    except BenchError:
+        return False
+    return True
+
+
+def known_revision(name: str) -> str | None:
+    """Return the commit that a branch, tag or hash names here, or None."""
+    try:
+        return _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}") or None
+    except BenchError:
+        return None
+
+
+def file_at(revision: str, path: Path) -> bytes | None:
+    """Return a file's content in a revision, the path as seen from here, or None where it has none."""
+    try:
+        return _git("show", f"{revision}:./{path.as_posix()}").encode()
+    except BenchError:
+        return None
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(["git", *words], capture_output=True, timeout=LIMIT_S, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BenchError(f"git {words[0]}: {type(error).__name__}; is git installed?") from None
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise BenchError(f"git {words[0]}: {lines[-1] if lines else f'exit code {done.returncode}'}")
+    return done.stdout.decode(errors="replace").strip()
