@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.report.document import Assumption, Section, Verdict
+from bench.report.document import Assumption, Section
+from bench.results.axes import Verdict
 from bench.results.compare import Operand
 from bench.results.record import Row
 
