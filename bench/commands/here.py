@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from bench.commands import session
+from bench.commands import planning, running
 from bench.commands.progress import Progress
 from bench.devices.achieved import fingerprint, load_achieved
 from bench.devices.adapter import open_device
@@ -31,10 +31,10 @@ def validate_here(device: str, quiet: bool) -> list[Validated]:
     own_sheet = adapter.sheet() is None
     if load_achieved(mark) is None or (own_sheet and (name not in known_sheets() or load_sheet(name).arch != mark)):
         raise DefinitionError(f"{device} has no model of its own yet; make it with: bench calibrate -d {device}")
-    asked = session.Request(names=(SUITE,), devices=(device,), overrides={})
-    planned = [each for each in session.plan(asked) if each.case.phase in PHASES]
+    asked = planning.Request(names=(SUITE,), devices=(device,), overrides={})
+    planned = [each for each in planning.plan(asked) if each.case.phase in PHASES]
     with tempfile.TemporaryDirectory() as folder:
-        started = session.start(asked, Path(folder))
+        started = running.start(asked, Path(folder))
         with Progress(planned, quiet) as progress:
             run_cases(planned, started.journal, progress)
         rows = started.journal.run.rows

@@ -45,17 +45,17 @@ def command(
     bench run deepseek-r1-decode -d ascend-910c -d h100-sxm
     bench run llama-3.1-8b-decode --layers 2       two layers measured, scaled to all
     """
-    from bench.commands import session
+    from bench.commands import planning, running
 
     if resume is not None and (names or devices or dry_run or any(value not in (None, ()) for value in sweep.values())):
         raise click.UsageError("--resume goes on as the run was planned: leave out workloads, devices and sweep flags")
-    asked = session.Request(
+    asked = planning.Request(
         names=names or ("smoke",), devices=devices, overrides=options.overrides(sweep),
         time_s=sweep["time_s"], memory_gb=memory, check=check, allow_busy=allow_busy,
     )  # fmt: skip
     if dry_run:
-        session.show_plan(asked, form, no_color)
+        planning.show_plan(asked, form, no_color)
         return 0
     folder = runs_folder(out)
-    started = session.resume(folder, resume) if resume is not None else session.start(asked, folder)
-    return session.go(started, limit_s=limit, memory_gb=memory, form=form, quiet=quiet, no_color=no_color)
+    started = running.resume(folder, resume) if resume is not None else running.start(asked, folder)
+    return running.go(started, limit_s=limit, memory_gb=memory, form=form, quiet=quiet, no_color=no_color)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.commands.operands import read_operands
-from bench.commands.session import Request, start
+from bench.commands.planning import Request
+from bench.commands.running import start
 from bench.errors import DefinitionError, ResultError
 from bench.measure.rows import modelled_rows
 

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.commands.session import Request, plan, resume, show_plan, start
+from bench.commands.planning import Request, plan, show_plan
+from bench.commands.running import resume, start
 from bench.errors import DefinitionError, DeviceError, ResultError
 from bench.results.record import Row
 from bench.workloads.routing import Routing

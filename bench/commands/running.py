@@ -1,0 +1,175 @@
+"""One `bench run`: start or resume it, go through it, print it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench import project
+from bench.commands.planning import Request, plan
+from bench.commands.progress import Progress, expected_s
+from bench.devices.achieved import fingerprint
+from bench.devices.adapter import open_device
+from bench.devices.sheet import load_sheet
+from bench.errors import DeviceError, ResultError
+from bench.measure.before import device_facts
+from bench.measure.runner import Limits, Planned, run_cases
+from bench.report.rows import as_csv, as_json, as_jsonl, run_table, summary_line
+from bench.report.terminal import colored, emit, markdown, table_text, width_of
+from bench.results.environment import collect, command_line, load_average
+from bench.results.store import Journal, load_run, new_run, new_run_id, newest_journal
+from bench.units import seconds
+
+INTERRUPTED = 130
+CASE_FAILED = 4
+FAILED = ("error", "timeout", "oom", "invalid")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run with its journal open and its plan read."""
+
+    journal: Journal
+    planned: list[Planned]
+    resumed: int = 0
+
+
+def start(asked: Request, folder: Path) -> Started:
+    """Plan a run and open its journal.
+
+    Raises: DeviceError where everything is to be measured and torch is missing.
+    """
+    planned = plan(asked)
+    if all(each.present for each in planned) and importlib.util.find_spec("torch") is None:
+        from bench.measure.worker import NO_TORCH
+
+        raise DeviceError(f"{NO_TORCH}; modelling does not: bench run {' '.join(asked.names)} -d h100-sxm")
+    devices: dict[str, dict[str, str]] = {}
+    for device in dict.fromkeys(each.device for each in planned if each.present):
+        devices[device], busy = device_facts(device, allow_busy=asked.allow_busy)
+        planned = [msgspec.structs.replace(p, busy=busy) if p.device == device else p for p in planned]
+    for each in planned:
+        if not each.present:
+            devices.setdefault(each.device, {"name": load_sheet(each.device).name, "modelled": "from its sheet"})
+    mark = fingerprint(open_device("cpu").facts())
+    environment = collect(command_line(), devices, mark)
+    if any(each.present for each in planned):
+        environment.warnings = _warnings()
+    run = new_run(new_run_id("+".join(list(devices)[:2])), environment, [msgspec.to_builtins(p) for p in planned])
+    return Started(Journal.create(folder, run), planned)
+
+
+def resume(folder: Path, name: str) -> Started:
+    """Reopen an interrupted run: the newest journal, or the one named.
+
+    Raises: ResultError when there is none, or it does not say what was planned.
+    """
+    path = Path(name) if name else newest_journal(folder)
+    if path.suffix != ".jsonl":
+        load_run(path)  # what is no run at all is told so, and not that it is complete
+    journal = Journal.reopen(path)
+    try:
+        planned = [msgspec.convert(each, Planned) for each in journal.run.planned]
+    except msgspec.ValidationError as error:
+        raise ResultError(f"{project.shown(path)}: its plan cannot be read ({error}); start anew") from None
+    mark = fingerprint(open_device("cpu").facts())
+    if any(each.present for each in planned) and mark != journal.run.environment.fingerprint:
+        raise ResultError(
+            f"{project.shown(path)}: was begun on another machine ({journal.run.environment.cpu});"
+            " its measurements cannot be mixed with this one's, start anew"
+        )
+    return Started(journal, planned, len(journal.run.rows))
+
+
+def go(
+    started: Started, *, limit_s: float | None, memory_gb: float | None, form: str, quiet: bool, no_color: bool
+) -> int:
+    """Run what is left, print the table, return the exit code. Whatever happens, finished rows are on disk."""
+    journal, planned = started.journal, started.planned
+    if not quiet:
+        _announce(started)
+    limits = Limits(limit_s, None if memory_gb is None else memory_gb * 1e9)
+    interrupted, failure, path = False, None, journal.path
+    with Progress(planned, quiet) as progress:
+        try:
+            run_cases(planned, journal, progress, limits)
+        except KeyboardInterrupt:
+            interrupted = True
+        except ResultError as error:
+            failure = error
+    if failure is None and not interrupted:
+        try:
+            path = journal.finish()
+        except ResultError as error:
+            failure = error
+    if failure is not None or interrupted:
+        journal.close()
+    print_rows(journal, form, no_color)
+    if failure is not None:
+        raise failure
+    rows = journal.run.rows
+    if not quiet:
+        _conclude(rows, path, interrupted)
+    if interrupted:
+        return INTERRUPTED
+    return CASE_FAILED if any(row.status in FAILED for row in rows) else 0
+
+
+def _announce(started: Started) -> None:
+    planned = started.planned
+    measured = [each for each in planned if each.present]
+    run = started.journal.run
+    for device, facts in run.environment.devices.items():
+        how = "modelled, it is not on this machine" if "modelled" in facts else "measured"
+        emit(f"device  {device}: {facts['name']} ({how})", sys.stderr)
+    left = len(planned) - started.resumed
+    about = f", about {seconds(expected_s(measured))}" if measured else ""
+    emit(f"plan    {len(planned)} cases{about}. Ctrl-C saves what is finished.", sys.stderr)
+    if started.resumed:
+        emit(f"resumed {started.journal.path.name}: {started.resumed} rows kept, {max(left, 0)} cases left", sys.stderr)
+    for warning in run.environment.warnings:
+        emit(f"! {warning}", sys.stderr)
+
+
+def _conclude(rows: list[Any], path: Path, interrupted: bool) -> None:
+    timed = sum(row.timed_s or 0 for row in rows)
+    wall = sum(row.wall_s or 0 for row in rows)
+    share = f" {timed / wall:.0%} of the time inside timed or warm-up regions." if wall and timed else ""
+    emit(f"{summary_line(rows)}.{share}", sys.stderr)
+    if interrupted:
+        emit(
+            f"interrupted; saved {project.shown(path)}. Go on with: bench run --resume {project.shown(path)}",
+            sys.stderr,
+        )
+        return
+    emit(f"Saved {project.shown(path)}", sys.stderr)
+    beside = "ascend-910c" if any(row.device == "h100-sxm" for row in rows) else "h100-sxm"
+    emit(f"Next:  bench compare {project.shown(path)} {beside}   or   bench explain mfu", sys.stderr)
+
+
+def print_rows(journal: Journal, form: str, no_color: bool) -> None:
+    """Print a run's rows on stdout in the form asked for."""
+    rows = journal.run.rows
+    if form == "json":
+        emit(as_json(journal.run))
+    elif form == "jsonl":
+        emit(as_jsonl(rows))
+    elif form == "csv":
+        emit(as_csv(rows))
+    elif form == "md":
+        emit(markdown(run_table(rows)))
+    elif rows:
+        emit(table_text(run_table(rows), width_of(sys.stdout), bold=colored(sys.stdout, no_color)))
+
+
+def _warnings() -> list[str]:
+    load = load_average()
+    cores = len(open_device("cpu").facts().get("cores", "")) and int(open_device("cpu").facts()["cores"])
+    if load is not None and load > 0.5 * max(cores, 1):
+        return [f"load average is {load:.1f} on {cores} cores: other work will disturb the timing (bench doctor)"]
+    return []
