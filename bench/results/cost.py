@@ -1,0 +1,225 @@
+"""What a million tokens cost and a token takes in energy, from a row's throughput and a prices file.
+
+Each cost is one formula over named inputs (bench/results/formula.py), each input with its source: the number here, the
+cell on the page, the live cell of the workbook and the sensitivity to it are readings of that one line. Purchase:
+price less what is left of it, over its life, and hosting, both spread over the hours in use; energy on top. Rental: the
+rent, which holds power and hosting, spread over the hours in use. All are of one torch device.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+
+from bench.errors import DefinitionError
+from bench.results.formula import as_name, evaluate, names
+from bench.results.prices import BASIS_WORDS, Money, Prices
+from bench.results.record import Row
+
+Way = Literal["purchase", "rental"]
+WAYS: tuple[Way, ...] = ("purchase", "rental")
+Interval = tuple[float, float]
+
+TOKENS = {"prefill": ("input", "prompt_tokens_per_s"), "decode": ("output", "output_tokens_per_s")}
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """One number of a formula. `key` is where a prices file has it; "" is a result (a row's rate, its power)."""
+
+    id: str
+    label: str
+    value: float | None
+    unit: str
+    source: str
+    date: str = ""
+    low: float | None = None
+    high: float | None = None
+    key: str = ""
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """Money for a million tokens of one kind; `value` is None where `reason` says why.
+
+    interval: from that of the row's time, the other inputs taken as they stand. source: where the row's numbers come
+    from. basis: what its energy rests on.
+    """
+
+    device: str
+    case_id: str
+    tokens: str
+    way: Way
+    currency: str
+    formula: str
+    inputs: list[Input]
+    source: str
+    basis: str
+    value: float | None = None
+    interval: Interval | None = None
+    reason: str = ""
+
+
+class Energy(msgspec.Struct, frozen=True, kw_only=True):
+    """Joules per token of one row at the device, cooling left out; never from a design power unless `basis` says so."""
+
+    value: float | None = None
+    interval: Interval | None = None
+    watts: float | None = None
+    basis: str = "measured"
+    reason: str = ""
+
+
+def costs(row: Row, prices: Prices) -> list[Cost]:
+    """Return what a million of a row's tokens cost, bought and rented; none for rows without tokens."""
+    if row.status != "ok" or row.phase not in TOKENS:
+        return []
+    return [_cost(row, prices, way) for way in WAYS]
+
+
+def _cost(row: Row, prices: Prices, way: Way) -> Cost:
+    formula, inputs, missing = formula_of(row, prices, way)
+    basis = BASIS_WORDS[prices.power_basis] if way == "purchase" else "energy is part of the rent"
+    cost = Cost(
+        device=row.device, case_id=row.case_id, tokens=TOKENS[row.phase][0], way=way, currency=prices.currency,
+        formula=formula, inputs=inputs, source=source_of(row), basis=basis, reason=missing,
+    )  # fmt: skip
+    if missing:
+        return cost
+    value = evaluate(formula, {each.id: each.value or 0.0 for each in inputs})
+    return msgspec.structs.replace(cost, value=value, interval=scaled_by(value, time_factors(row)))
+
+
+def source_of(row: Row) -> str:
+    """Return where a row's numbers come from: measured, interpolated, or modelled with its tier."""
+    if "interpolated" in row.flags:
+        return "interpolated"
+    return row.source if row.tier is None else f"{row.source}:{row.tier}"
+
+
+def time_factors(row: Row) -> Interval | None:
+    """Return how much shorter and longer than `step_s` its interval says the time may be, for example (0.9, 1.2)."""
+    if row.interval is None or not row.step_s:
+        return None
+    low, high = row.interval[0] / row.step_s, row.interval[1] / row.step_s
+    return (low, high) if 0 < low <= high < math.inf else None
+
+
+def scaled_by(value: float, factors: Interval | None) -> Interval | None:
+    """Return the interval of a value that is proportional to a row's time."""
+    return None if factors is None else (value * factors[0], value * factors[1])
+
+
+def formula_of(row: Row, prices: Prices, way: Way, price: str | None = None) -> tuple[str, list[Input], str]:
+    """Return (formula, its inputs, why it cannot be worked out or ""); `price` stands for the device's own price."""
+    inputs: list[Input] = []
+    gaps: list[str] = []
+    own = prices.device.get(row.device)
+    money = None if own is None else (own.purchase if way == "purchase" else own.rental)
+    if price is None:
+        name = as_name(f"{'price' if way == 'purchase' else 'rent'}_{row.device}")
+        per = "" if way == "purchase" else "/h"
+        label = f"{'price' if way == 'purchase' else 'rent an hour'} of {row.device}"
+        price = _money(prices, money, name, label, f"device.{row.device}.{way}", per, inputs, gaps)
+    hours = price
+    if way == "purchase":
+        residual = _share(prices, "residual", "share of the price left at the end", "share", inputs, gaps)
+        life = _share(prices, "life_years", "life of a device", "years", inputs, gaps)
+        hosting = _money(prices, prices.hosting_per_hour, "hosting", "hosting of a device", "hosting_per_hour", "/h",
+                         inputs, gaps)  # fmt: skip
+        hours = f"({price} * (1 - {residual}) / ({life} * 8760) + {hosting})"
+    used = _share(prices, "utilization", "share of the hours in use", "share", inputs, gaps)
+    hours = f"{hours} / {used}"
+    if way == "purchase" and prices.power_basis != "left-out":
+        watts = _watts(row, prices, inputs, gaps)
+        pue = _share(prices, "pue", "facility power over device power (PUE)", "x", inputs, gaps)
+        power = _money(prices, prices.power_price_per_kwh, "power_price", "price of power", "power_price_per_kwh",
+                       "/kWh", inputs, gaps)  # fmt: skip
+        hours = f"({hours} + {watts} / 1000 * {pue} * {power})"
+    kind, metric = TOKENS[row.phase]
+    rate = getattr(row, metric)
+    inputs.append(
+        Input(id="rate", label=f"{kind} tokens a second of one device", unit="tok/s", source=source_of(row),
+              value=None if rate is None else rate / row.devices)
+    )  # fmt: skip
+    if not rate:
+        gaps.append(f"no {kind} tokens a second")
+    return f"{hours} / (3600 * rate) * 1000000", inputs, "; ".join(gaps)
+
+
+def _money(
+    prices: Prices, money: Money | None, name: str, label: str, key: str, per: str, inputs: list[Input], gaps: list[str]
+) -> str:
+    """Add a price to the inputs; return the term for it, in the currency of the costs and for one device."""
+    if money is None:
+        gaps.append(f"no {key} in the prices file")
+        inputs.append(Input(id=name, label=label, value=None, unit=prices.currency + per, source="missing", key=key))
+        return name
+    bought = f" (of {money.devices} devices together)" if money.devices > 1 else ""
+    inputs.append(
+        Input(id=name, label=label + bought, value=money.value, unit=money.currency + per, source=money.source,
+              date=money.date, low=money.low, high=money.high, key=f"{key}.value")
+    )  # fmt: skip
+    term = name if money.devices == 1 else f"{name} / {money.devices}"
+    if money.currency == prices.currency:
+        return term
+    exchange = prices.exchange_to(money.currency)
+    if exchange is None:  # a prices file is refused without it
+        raise DefinitionError(f"{key}: no rate between {money.currency} and {prices.currency}")
+    rate = as_name(f"{exchange.to}_for_{exchange.of}")
+    given = Input(id=rate, label=f"{exchange.to} for one {exchange.of}", value=exchange.rate, source=exchange.source,
+                  unit=f"{exchange.to}/{exchange.of}", date=exchange.date, key="exchange.rate")  # fmt: skip
+    if given not in inputs:
+        inputs.append(given)
+    return f"{term} {'*' if exchange.to == prices.currency else '/'} {rate}"
+
+
+def _share(prices: Prices, key: str, label: str, unit: str, inputs: list[Input], gaps: list[str]) -> str:
+    share = getattr(prices, key)
+    if share is None:
+        gaps.append(f"no {key} in the prices file")
+    inputs.append(
+        Input(id=key, label=label, value=share and share.value, unit=unit, source=share.source if share else "missing",
+              date=(share and share.date) or "", key=f"{key}.value")
+    )  # fmt: skip
+    return key
+
+
+def _watts(row: Row, prices: Prices, inputs: list[Input], gaps: list[str]) -> str:
+    used = energy(row, prices)
+    if used.watts is None:
+        gaps.append(used.reason)
+    name, key, source = "watts", "", f"measured ({row.power_basis or 'sensor'})"
+    if prices.power_basis == "tdp":
+        tdp = prices.device[row.device].tdp_w if row.device in prices.device else None
+        name, key = as_name(f"tdp_{row.device}"), f"device.{row.device}.tdp_w.value"
+        source = "missing" if tdp is None else f"design power, not measured: {tdp.source}"
+    inputs.append(Input(id=name, label="power of one device", value=used.watts, unit="W", source=source, key=key))
+    return name
+
+
+def energy(row: Row, prices: Prices | None = None) -> Energy:
+    """Return joules per token from measured power, or from the design power where the prices file says so."""
+    rate = row.output_tokens_per_s or row.prompt_tokens_per_s
+    if prices is not None and prices.power_basis == "tdp":
+        own = prices.device.get(row.device)
+        tdp = None if own is None else own.tdp_w
+        if tdp is None:
+            return Energy(basis="tdp", reason=f"no device.{row.device}.tdp_w in the prices file")
+        watts, basis = tdp.value, "tdp"
+    elif row.power_w is None:
+        why = row.telemetry_missing.get("power_w") or "no sensor was read"
+        why = "a modelled row has no sensor" if row.source == "modelled" else why
+        return Energy(reason=f'no measured power ({why}); power_basis = "tdp" would take design power, and say so')
+    else:
+        watts, basis = row.power_w / row.devices, "measured"
+    if not rate:
+        return Energy(watts=watts, basis=basis, reason="no tokens a second")
+    joules = watts * row.devices / rate
+    return Energy(value=joules, interval=scaled_by(joules, time_factors(row)), watts=watts, basis=basis)
+
+
+def used_inputs(found: list[Cost]) -> list[Input]:
+    """Return the inputs that a prices file holds, of all these costs, each once."""
+    given = {each.id: each for cost in found for each in cost.inputs if each.key and each.id in names(cost.formula)}
+    return list(given.values())
