@@ -24,11 +24,14 @@ def at_targets(sides: list[Operand], asked: str | None) -> Comparison | None:
         raise DefinitionError(f"--at: only devices modelled now can be solved at a target; '{files[0]}' is a run file")
     if files:
         return None
-    solved: list[Operand] = []
-    for side in sides:
-        cases = [case_of(row) for row in side.rows if row.phase == "decode" and row.devices == 1]
-        solved.append(Operand(side.label, rows_at_targets(cases, side.label, targets)))
+    solved = [solved_at(side, targets) for side in sides]
     return compare(solved) if any(side.rows for side in solved) else None
+
+
+def solved_at(side: Operand, targets_s: list[float]) -> Operand:
+    """Return a modelled side's decode rows at each target."""
+    cases = [case_of(row) for row in side.rows if row.phase == "decode" and row.devices == 1]
+    return Operand(side.label, rows_at_targets(cases, side.label, targets_s))
 
 
 def show_targets(comparison: Comparison, form: str, no_color: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from bench.results.compare import Operand, is_measured, ratio_of, source_of
-from bench.results.reading import Interval, reading, reading_of_many, together
+from bench.results.reading import EQUAL, Interval, better, reading, reading_of_many, together
 from bench.results.record import Row
 
 Axis = Literal["throughput", "latency", "utilization", "energy", "price/performance"]
@@ -30,6 +30,7 @@ class Verdict(msgspec.Struct, kw_only=True):
     """One reading of two systems on one axis: `a` over `b` of `metric`, at a target where there is one.
 
     ratio, interval: None where there is nothing to divide; then `why` says so.
+    per: what yields it: "package", or "machine | package". target: the case, or the service target it is named by.
     a_value, b_value: in `unit`, where the ratio is of one case; None for a geometric mean.
     reading: words of bench.results.reading. source: the least sure of what went in.
     cases: the ratios that a geometric mean is of, by case; empty where the ratio is of one case.
@@ -40,6 +41,7 @@ class Verdict(msgspec.Struct, kw_only=True):
     a: str
     b: str
     unit: str = ""
+    per: str = ""
     target: str = ""
     better: Literal["higher", "lower"] = "higher"
     a_value: float | None = None
@@ -68,9 +70,16 @@ class Measure:
 
 MEASURES = (
     Measure("throughput", "prompt_tokens_per_s", "prefill", "prefill, prompt tokens", "tok/s", "higher"),
-    Measure("throughput", "output_tokens_per_s", "decode", "decode at equal batch, output tokens", "tok/s", "higher"),
+    Measure(
+        "throughput",
+        "output_tokens_per_s",
+        "decode",
+        "decode at equal batch per device, output tokens",
+        "tok/s",
+        "higher",
+    ),
     Measure("latency", "ttft_s", "prefill", "time to first token", "s", "lower"),
-    Measure("latency", "tpot_s", "decode", "time per output token at equal batch", "s", "lower"),
+    Measure("latency", "tpot_s", "decode", "time per output token at equal batch per device", "s", "lower"),
     Measure("latency", "step_s", "moe", "time of a MoE layer", "s", "lower"),
     Measure("latency", "step_s", "kernel", "time of a kernel", "s", "lower"),
     Measure("utilization", "mfu", "prefill", "share of peak FLOP/s in prefill (MFU)", "share", "higher"),
@@ -97,11 +106,15 @@ def worst(*sources: str) -> str:
 def verdicts(a: Operand, b: Operand) -> list[Verdict]:
     """Return what every measure says of two sides, per unit that is bought; nothing for a measure without a case."""
     found: list[Verdict] = []
+    pairs = [(x, y) for x, y in matched(a, b) if x.status == y.status == "ok"]
     for measure in MEASURES:
-        pairs = [(x, y) for x, y in matched(a, b) if x.phase == measure.phase]
-        verdict = _read(measure, pairs, a, b)
-        if verdict is not None:
-            found.append(verdict)
+        groups: dict[str, list[tuple[Row, Row]]] = {}
+        for x, y in pairs:
+            if x.phase == measure.phase:
+                # Precisions and workloads are read apart; their ratios are never merged.
+                groups.setdefault(f"{x.workload}, {x.dtype}", []).append((x, y))
+        for target, group in groups.items():
+            found += filter(None, [_read(measure, target, group, a, b)])
     return found
 
 
@@ -109,11 +122,23 @@ def verdicts_at(a: Operand, b: Operand) -> list[Verdict]:
     """Return what each service target says of two sides; the rows' names are their targets'."""
     found: list[Verdict] = []
     for x, y in matched(a, b):
-        verdict = _read(AT_TARGET, [(x, y)], a, b)
-        if verdict is not None:
-            verdict.target = x.case_id
-            found.append(verdict)
+        if x.status == y.status == "ok":
+            found += filter(None, [_read(AT_TARGET, x.case_id, [(x, y)], a, b)])
+        elif {x.status, y.status} == {"ok", "skipped"}:
+            found.append(_only_one(x, y, a, b))
     return found
+
+
+def _only_one(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
+    """One side is too slow or too small for a target that the other keeps."""
+    can, cannot = (a, y) if x.status == "ok" else (b, x)
+    front = "" if is_measured(x) and is_measured(y) else "estimated: "
+    return Verdict(
+        axis="throughput", metric=AT_TARGET.title, a=a.label, b=b.label, unit=AT_TARGET.unit, per=_per(a, b),
+        target=x.case_id, a_value=x.output_tokens_per_s, b_value=y.output_tokens_per_s, a_source=source_of(x),
+        b_source=source_of(y), reading=f"{front}only {can.label} can", source=worst(source_of(x), source_of(y)),
+        why=f"{(b if can is a else a).label}: {cannot.reason}",
+    )  # fmt: skip
 
 
 def bought(side: Operand) -> str:
@@ -122,13 +147,12 @@ def bought(side: Operand) -> str:
 
 
 def matched(a: Operand, b: Operand) -> list[tuple[Row, Row]]:
-    """Return the rows of one case and one definition that both sides have a number of, per unit that is bought."""
+    """Return the rows of one case and one definition that both sides have, per unit that is bought."""
     pairs: list[tuple[Row, Row]] = []
     for case_id in dict.fromkeys(row.case_id for row in a.rows):
         x, y = a.row(case_id, bought(a)), b.row(case_id, bought(b))
-        if x is None or y is None or x.status != "ok" or y.status != "ok" or x.definition_hash != y.definition_hash:
-            continue
-        pairs.append((x, y))
+        if x is not None and y is not None and x.definition_hash == y.definition_hash:
+            pairs.append((x, y))
     return pairs
 
 
@@ -137,7 +161,44 @@ def missing(axis: Axis, a: str, b: str) -> Verdict:
     return Verdict(axis=axis, metric="", a=a, b=b, reading="no verdict", why=WHY_NONE[axis])
 
 
-def _read(measure: Measure, pairs: Sequence[tuple[Row, Row]], a: Operand, b: Operand) -> Verdict | None:
+def summary(axis: Axis, found: Sequence[Verdict]) -> str:
+    """Return an axis in one sentence: who is better on all of its measures, or that it depends on the measure."""
+    mine = [verdict for verdict in found if verdict.axis == axis]
+    read = [verdict for verdict in mine if verdict.ratio is not None or verdict.reading.endswith(" can")]
+    if not read:
+        return mine[0].why if mine else WHY_NONE[axis]
+    sides = [_side(verdict) for verdict in read]
+    front = "estimated: " if any(verdict.source != "measured" for verdict in read) else ""
+    a, b, n = sides.count(0), sides.count(1), len(sides)
+    first = read[0]
+    if n == 1:
+        return first.reading
+    if a and b:
+        return f"{front}depends: {first.a} better on {a}, {first.b} on {b} of {n} readings"
+    if a or b:
+        return f"{front}{first.a if a else first.b} better on {a or b} of {n} readings" + _rest(n - (a or b))
+    if all(verdict.reading.endswith(f"equal within {EQUAL:.0%}") for verdict in read):
+        return f"{front}equal within {EQUAL:.0%} on all {n} readings"
+    return f"{front}cannot tell apart on {n} readings"
+
+
+def _side(verdict: Verdict) -> int | None:
+    if verdict.ratio is None:
+        return 0 if verdict.reading.endswith(f"only {verdict.a} can") else 1
+    return better(verdict.interval, higher=verdict.better == "higher")
+
+
+def _rest(count: int) -> str:
+    return f", cannot tell or equal on {count}" if count else ""
+
+
+def _per(a: Operand, b: Operand) -> str:
+    return bought(a) if bought(a) == bought(b) else f"{bought(a)} | {bought(b)}"
+
+
+def _read(
+    measure: Measure, target: str, pairs: Sequence[tuple[Row, Row]], a: Operand, b: Operand
+) -> Verdict | None:  # fmt: skip
     ratios: dict[str, float] = {}
     intervals: list[Interval | None] = []
     used: list[tuple[Row, Row]] = []
@@ -152,15 +213,14 @@ def _read(measure: Measure, pairs: Sequence[tuple[Row, Row]], a: Operand, b: Ope
     names, higher = (a.label, b.label), measure.better == "higher"
     estimated = not all(is_measured(row) for pair in used for row in pair)
     verdict = Verdict(
-        axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, better=measure.better,
-        source=worst(*(source_of(row) for pair in used for row in pair)), reading="",
+        axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, better=measure.better, target=target,
+        source=worst(*(source_of(row) for pair in used for row in pair)), reading="", per=_per(a, b),
         a_source=worst(*(source_of(x) for x, _ in used)), b_source=worst(*(source_of(y) for _, y in used)),
     )  # fmt: skip
     if len(used) == 1:
         x, y = used[0]
         verdict.a_value, verdict.b_value = getattr(x, measure.metric), getattr(y, measure.metric)
         verdict.ratio, verdict.interval = ratios[x.case_id], intervals[0]
-        verdict.target = x.case_id
         verdict.reading = reading(verdict.ratio, verdict.interval, names, higher=higher, estimated=estimated)
         return verdict
     values = list(ratios.values())

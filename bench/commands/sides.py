@@ -1,0 +1,175 @@
+"""The sides of a report: the operands of the command line with their paper figures, service targets and sweeps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from bench.commands.operands import read_operands
+from bench.commands.service import solved_at
+from bench.devices.sheet import Figure, Sheet, known_sheets, load_sheet
+from bench.measure.rows import case_of, modelled_rows
+from bench.report.sides import Paper, Side
+from bench.results.axes import bought
+from bench.results.compare import Operand
+from bench.results.record import Row
+from bench.units import data_size, scaled
+from bench.workloads.routing import Routing, parse_routing
+from bench.workloads.schema import Case
+
+BATCHES = tuple(2**power for power in range(13))
+LENGTHS = tuple(2**power for power in range(9, 18))
+CONTEXTS = tuple(2**power for power in range(10, 18))
+ROUTINGS = ("uniform", "zipf:0.2", "zipf:0.4", "zipf:0.6", "zipf:0.8", "zipf:1.0", "zipf:1.2")
+# Curves of more definitions than this make a chart that nobody reads; the tables have them all.
+MOST_CURVES = 2
+_RUN_ID = re.compile(r"^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d_(.+)$")
+
+
+def gather(
+    words: tuple[str, ...], names: tuple[str, ...], overrides: dict[str, Any], targets_s: list[float]
+) -> list[Side]:
+    """Return the sides of a report.
+
+    Raises: DefinitionError for a word that is neither a file nor a sheet; ResultError for a file that cannot be read.
+    """
+    operands = _short_labels(read_operands(words, names, overrides))
+    sides = [Side(operand, _device(operand), _paper(operand)) for operand in operands]
+    for side in sides:
+        modelled = side.operand.environment is None
+        side.at_targets = solved_at(side.operand, targets_s).rows if modelled else []
+        side.sweep = side.bought(side.rows)
+    for side in sides:
+        if side.operand.environment is None:
+            dtype = _main_dtype(sides)
+            decode = _families((row for row in side.rows if row.dtype == dtype), "decode", "batch")
+            prefill = _families((row for row in side.rows if row.dtype == dtype), "prefill", "batch")
+            side.sweep = _each_once([*side.sweep, *_sweep(decode, prefill, side)])
+            side.routings = _routings(decode, side)
+    return sides
+
+
+def _device(operand: Operand) -> str:
+    return operand.rows[0].device if operand.rows else operand.label
+
+
+def _short_labels(operands: list[Operand]) -> list[Operand]:
+    """A run's id is long and most of it is the time: left out where what remains tells the sides apart."""
+    short = [match[1] if (match := _RUN_ID.match(operand.label)) else operand.label for operand in operands]
+    if len(set(short)) < len(short):
+        return operands
+    return [Operand(label, each.rows, each.environment) for label, each in zip(short, operands, strict=True)]
+
+
+def _main_dtype(sides: list[Side]) -> str | None:
+    """The precision of the curves: one that most sides can run, of those the smallest."""
+    ran: dict[str, set[str]] = {}
+    for side in sides:
+        for row in side.rows:
+            if row.status == "ok" and row.phase in ("decode", "prefill"):
+                ran.setdefault(row.dtype, set()).add(side.label)
+    order = ("fp4", "fp8", "int8", "bf16", "fp16", "fp32")
+    return max(ran, key=lambda dtype: (len(ran[dtype]), -order.index(dtype) if dtype in order else -9), default=None)
+
+
+def _families(rows: Iterable[Row], phase: str, *axes: str) -> list[Case]:
+    """Cases of one phase that differ in more than these axes; the last of each stands for it."""
+    found: dict[str, Case] = {}
+    for row in rows:
+        if row.phase == phase and row.devices == 1 and row.status == "ok":
+            case = case_of(row)
+            found[msgspec.structs.replace(case, **dict.fromkeys(axes, 1)).case_id] = case
+    return list(found.values())[:MOST_CURVES]
+
+
+def _sweep(decode: list[Case], prefill: list[Case], side: Side) -> Iterator[Row]:
+    for case in decode:
+        yield from _until_full(side, (msgspec.structs.replace(case, batch=batch) for batch in BATCHES))
+        middle = msgspec.structs.replace(case, batch=min(case.batch or 1, 16))
+        yield from _until_full(side, (msgspec.structs.replace(middle, context=length) for length in CONTEXTS))
+    for case in prefill:
+        one = msgspec.structs.replace(case, batch=1)
+        yield from _until_full(side, (msgspec.structs.replace(one, input_len=n, context=n) for n in LENGTHS))
+
+
+def _until_full(side: Side, cases: Iterable[Case]) -> Iterator[Row]:
+    """Rows of ever larger cases, until one does not fit or cannot be priced."""
+    for case in cases:
+        row = _bought(case, side)
+        if row.status != "ok":
+            return
+        yield row
+
+
+def _bought(case: Case, side: Side) -> Row:
+    rows = modelled_rows(case, side.device)
+    row = next((row for row in rows if row.unit == bought(side.operand)), rows[0])
+    # A curve needs no kernels, and there are many of them.
+    return msgspec.structs.replace(row, kernels=[])
+
+
+def _routings(decode: list[Case], side: Side) -> list[Row]:
+    """Rows of one step under ever more skewed experts; nothing for a model without any."""
+    if not decode or _bought(decode[0], side).imbalance is None:
+        return []
+    skewed: Callable[[Routing], Case] = lambda routing: msgspec.structs.replace(decode[0], routing=routing)  # noqa: E731
+    return [row for text in ROUTINGS if (row := _bought(skewed(parse_routing(text)), side)).status == "ok"]
+
+
+def _each_once(rows: list[Row]) -> list[Row]:
+    return list({(row.case_id, row.unit, row.session): row for row in rows}.values())
+
+
+def _paper(operand: Operand) -> Paper:
+    """A sheet's figures where a sheet describes the device, else what the rows' own utilization implies."""
+    device = _device(operand)
+    if device in known_sheets() and operand.environment is None:
+        return _of_sheet(load_sheet(device))
+    name = operand.rows[0].device_name if operand.rows else operand.label
+    facts = {} if operand.environment is None else dict(operand.environment.devices.get(device, {}))
+    flops: dict[str, float] = {}
+    bytes_per_s = None
+    for row in operand.rows:
+        mfu, mbu = row.mfu or row.mfu_achieved, row.mbu or row.mbu_achieved
+        if row.step_s and mfu and row.flops:
+            flops.setdefault(row.dtype, row.flops / row.step_s / mfu)
+        if row.step_s and mbu:
+            moved = (row.read_bytes or 0) + (row.written_bytes or 0)
+            bytes_per_s = bytes_per_s or moved / row.step_s / mbu
+    return Paper(name, flops, memory_bytes_per_s=bytes_per_s, facts=facts)
+
+
+def _of_sheet(sheet: Sheet) -> Paper:
+    peaks = {dtype: peak for dtype in sheet.peak_tflops if (peak := sheet.peak_flops(dtype)) is not None}
+    facts = {
+        "vendor": sheet.vendor,
+        "form": sheet.form_factor or "",
+        "one device is": f"a {sheet.unit}"
+        + (f", {sheet.devices_per_package} in a package" if sheet.devices_per_package > 1 else ""),
+        "memory": f"{data_size(sheet.memory_bytes)} {sheet.memory.type or ''}".strip(),
+        "memory bandwidth": scaled(sheet.memory_bytes_per_s, "B/s"),
+        **{
+            f"dense peak {dtype}": scaled(peak, "OP/s" if dtype == "int8" else "FLOP/s")
+            for dtype, peak in peaks.items()
+        },
+        "links": " ".join(filter(None, (sheet.link.name, _rated(sheet.link_bytes_per_s)))),
+        "design power (TDP)": "not published" if _plain(sheet.tdp_w) is None else f"{_plain(sheet.tdp_w):g} W",
+        "software": sheet.software or "",
+        "released": sheet.release or "",
+        "sheet checked": sheet.checked,
+    }
+    return Paper(
+        sheet.name, peaks, sheet.memory_bytes, sheet.memory_bytes_per_s, sheet.link_bytes_per_s, _plain(sheet.tdp_w),
+        sheet.devices_per_package, {name: value for name, value in facts.items() if value and value != "-"},
+    )  # fmt: skip
+
+
+def _rated(value: float | None) -> str:
+    return "" if value is None else f"{scaled(value, 'B/s')} one way"
+
+
+def _plain(figure: Figure | None) -> float | None:
+    return None if figure is None else figure.value
