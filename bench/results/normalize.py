@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from bench.results.record import Row
+from bench.units import GIGA, TERA, scaled
+
+
+class Normalized(msgspec.Struct, frozen=True, kw_only=True):
+    """A row's tokens per second for each of something; `basis` says of what exactly, `value` is None where it is why."""
+
+    per: str
+    unit: str
+    basis: str
+    value: float | None = None
+    interval: tuple[float, float] | None = None
 
 
 def flops_utilization(flops: float, seconds: float, peak_flops: float) -> float:
@@ -60,3 +73,48 @@ def fill_energy(row: Row) -> None:
     rate = row.output_tokens_per_s or row.prompt_tokens_per_s
     if row.power_w is not None and rate:
         row.joules_per_token = row.power_w / rate
+
+
+def normalized(
+    row: Row, *, devices_in_package: int = 1, devices_in_node: int | None = None, peak_flops: float | None = None,
+    peak_bytes_per_s: float | None = None, tdp_w: float | None = None,
+) -> list[Normalized]:  # fmt: skip
+    """Return a row's throughput per device, package, node, TFLOP/s, GB/s and watt.
+
+    Peaks are published ones of one torch device, that of FLOPs in the row's dtype. tdp_w: only where a person chose
+    design power as the basis; else watts are measured ones or none.
+    """
+    rate = row.output_tokens_per_s or row.prompt_tokens_per_s
+    one = None if rate is None else rate / row.devices
+    watts, watts_basis = (None, "no measured power") if row.power_w is None else (row.power_w / row.devices, "measured")
+    if tdp_w is not None:
+        watts, watts_basis = tdp_w, "design power (TDP), not measured"
+    elif watts is not None:
+        watts_basis += f": {row.power_basis or 'sensor'}"
+    many = f"{devices_in_node} devices, each as fast as one alone" if devices_in_node else "devices in a node not given"
+    dies = "1 device" if devices_in_package == 1 else f"{devices_in_package} devices beside each other"
+    flops = _peak(peak_flops, "FLOP/s", f"published dense {row.dtype} peak")
+    bandwidth = _peak(peak_bytes_per_s, "B/s", "published memory bandwidth")
+    return [
+        _per("device", "tok/s", row, one, 1.0, "one torch device"),
+        _per("package", "tok/s", row, one, 1 / devices_in_package, dies),
+        _per("node", "tok/s", row, one, 1 / devices_in_node if devices_in_node else None, many),
+        _per("TFLOP/s", "tok/s per TFLOP/s", row, one, peak_flops and peak_flops / TERA, flops),
+        _per("GB/s", "tok/s per GB/s", row, one, peak_bytes_per_s and peak_bytes_per_s / GIGA, bandwidth),
+        _per("W", "tok/s per W", row, one, watts, watts_basis),
+    ]
+
+
+def _peak(value: float | None, unit: str, what: str) -> str:
+    return f"no {what}" if value is None else f"{what}, {scaled(value, unit)} a device"
+
+
+def _per(per: str, unit: str, row: Row, rate: float | None, divisor: float | None, basis: str) -> Normalized:
+    if rate is None or not divisor:
+        return Normalized(per=per, unit=unit, basis=basis if rate is not None else "no tokens a second")
+    value = rate / divisor
+    interval = None
+    if row.interval is not None and row.step_s and row.interval[0] > 0:
+        # A longer time is a lower rate.
+        interval = (value * row.step_s / row.interval[1], value * row.step_s / row.interval[0])
+    return Normalized(per=per, unit=unit, basis=basis, value=value, interval=interval)

@@ -10,6 +10,7 @@ from bench.results.normalize import (
     fill_rates,
     fill_utilization,
     flops_utilization,
+    normalized,
 )
 
 
@@ -139,3 +140,41 @@ def test_energy_of_a_kernel_is_not_given_per_token(row):
     each = row(phase="kernel", power_w=350.0, step_s=0.1)
     fill_energy(each)
     assert each.joules_per_token is None
+
+
+def by_what(found):
+    return {each.per: each for each in found}
+
+
+def test_a_package_of_two_dies_is_normalized_to_one_device(row):
+    package = row(
+        phase="decode", unit="package", devices=2, step_s=0.02, interval=(0.016, 0.025), output_tokens_per_s=2000.0,
+        power_w=500.0, power_basis="board",
+    )  # fmt: skip
+    found = by_what(
+        normalized(package, devices_in_package=2, devices_in_node=16, peak_flops=250e12, peak_bytes_per_s=1600e9)
+    )
+    assert [each.value for each in found.values()] == [1000, 2000, 16000, 4, 0.625, 4]
+    assert found["device"].interval == pytest.approx((800, 1250))
+    assert found["TFLOP/s"].basis == "published dense bf16 peak, 250 TFLOP/s a device"
+    assert found["W"].basis == "measured: board"
+
+
+def test_what_nobody_published_or_measured_is_no_number_with_the_reason(row):
+    found = by_what(normalized(row(output_tokens_per_s=1000.0)))
+    assert {each.per: each.basis for each in found.values() if each.value is None} == {
+        "node": "devices in a node not given", "TFLOP/s": "no published dense bf16 peak",
+        "GB/s": "no published memory bandwidth", "W": "no measured power",
+    }  # fmt: skip
+    assert found["device"].interval is None
+
+
+def test_design_power_is_labelled_and_hides_no_measured_one_by_itself(row):
+    measured = row(output_tokens_per_s=1000.0, power_w=500.0)
+    assert by_what(normalized(measured))["W"].value == 2
+    chosen = by_what(normalized(measured, tdp_w=1000.0))["W"]
+    assert (chosen.value, chosen.basis) == (1, "design power (TDP), not measured")
+
+
+def test_a_row_without_tokens_is_normalized_to_nothing(row):
+    assert {each.value for each in normalized(row(phase="kernel"), peak_flops=1e12)} == {None}
