@@ -14,6 +14,7 @@ from bench.devices.sheet import load_sheet
 from bench.errors import Unsupported
 from bench.measure.correctness import check, plan_check
 from bench.measure.launch import Timed, prepare
+from bench.measure.others import DISTURBED_CORES, Others
 from bench.measure.rows import new_row, set_work
 from bench.measure.sampler import Sampler, Window
 from bench.measure.timer import Samples, sample
@@ -67,7 +68,7 @@ def measure(case: Case, adapter: Adapter, report: Report) -> Row:
     report("timing")
     with _inference():
         timed = prepare(program, operators, adapter)
-        with Sampler(adapter.read) as sampler:
+        with Sampler(adapter.read) as sampler, Others() as others:
             samples = sample(timed.once, case.time_s)
         _fill_time(row, samples, timed)
         if timed.launch.how == "graph" and case.phase == "decode":
@@ -78,6 +79,9 @@ def measure(case: Case, adapter: Adapter, report: Report) -> Row:
     row.operators = dict(operators.used)
     row.memory_peak_bytes = adapter.memory_peak()
     _fill_telemetry(row, sampler.window)
+    row.others_cores = others.cores
+    if (others.cores or 0) > DISTURBED_CORES:
+        row.flags = [*row.flags, "disturbed"]
     _fill_roofs(row, case, adapter)
     row.wall_s = time.perf_counter() - start
     return row

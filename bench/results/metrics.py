@@ -252,6 +252,14 @@ _EVERY = (
         "MLPerf Power",
     ),
     Metric(
+        "others_cores",
+        "Cores' worth of CPU that others took while the case was timed: other processes, other guests of the host.",
+        "(busy and stolen CPU time of the cores this process may use - its own) / time",
+        "cores",
+        "lower",
+        "proc_stat(5); a row is flagged disturbed above a quarter of a core",
+    ),
+    Metric(
         "warmup_s",
         "Time until the step's time had settled; not part of any sample.",
         "blocks of runs until a block's median is within 3 % of the one before, at most a quarter of the case's time",

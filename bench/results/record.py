@@ -61,6 +61,8 @@ class Row(msgspec.Struct, kw_only=True):
     devices: int = 1
     # Which pass over the cases, in processes of its own; 1 is the first.
     session: Annotated[int, msgspec.Meta(ge=1)] = 1
+    # How many sessions its numbers are of: 1 in a run file, more where they were folded into one row to be shown.
+    sessions: int = 1
     # provenance
     source: Source
     tier: Tier | None = None
@@ -120,6 +122,8 @@ class Row(msgspec.Struct, kw_only=True):
     lowest_clock_hz: float | None = None
     throttle: list[str] | None = None
     telemetry_missing: dict[str, str] = {}
+    # Cores' worth of CPU that others took in the timed window: other processes, and the hypervisor.
+    others_cores: float | None = None
     # checks
     correct: bool | None = None
     correct_detail: str | None = None

@@ -11,7 +11,7 @@ import fnmatch
 import math
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ class Baseline(Gathered, kw_only=True):
     def reasons(self) -> dict[Key, str]:
         """Return what was accepted last for each metric of a case, in words."""
         return {
-            (one.device, one.case_id, one.metric): f"{_change(one)} accepted on {one.when[:10]}: {one.reason}"
+            (one.device, one.case_id, one.metric): f"{change_of(one)} accepted on {one.when[:10]}: {one.reason}"
             for one in self.accepted
         }
 
@@ -150,15 +150,24 @@ def matches(case_id: str, pattern: str) -> bool:
 
 
 def _scaled(value: Value, ratio: float) -> Value:
-    return Value(value.count, value.median * ratio, value.low * ratio, value.high * ratio)
+    return Value(value.count, value.median * ratio, value.low * ratio, value.high * ratio, value.others)
+
+
+def typical_and_spread(medians: Sequence[float]) -> tuple[float, float | None]:
+    """Return the geometric mean of session medians, and one standard deviation between them as a share (of two on)."""
+    logs = [math.log(value) for value in medians]
+    middle = math.fsum(logs) / len(logs)
+    if len(logs) < 2:
+        return math.exp(middle), None
+    return math.exp(middle), math.sqrt(math.fsum((one - middle) ** 2 for one in logs) / (len(logs) - 1))
 
 
 def _typical(values: Any) -> float:
-    logs = [math.log(value.median) for value in values]
-    return math.exp(math.fsum(logs) / len(logs))
+    return typical_and_spread([value.median for value in values])[0]
 
 
-def _change(one: Accepted) -> str:
+def change_of(one: Accepted) -> str:
+    """Return an accepted change in words."""
     return "a change of what is run" if one.ratio is None else f"{one.ratio - 1:+.1%}"
 
 
@@ -239,7 +248,11 @@ def save(baseline: Baseline, path: Path) -> None:
     first = {key: content.pop(key) for key in ("kind", "schema", "name", "accepted", "machines", "sessions")}
     text = msgspec.json.format(msgspec.json.encode(first | content), indent=1).decode()
     # The numbers of one value on one line.
-    flat = re.sub(r"\[\s*([-+.\deE]+(?:,\s*[-+.\deE]+)*)\s*\]", lambda found: "[" + _joined(found[1]) + "]", text)
+    flat = re.sub(
+        r"\[\s*((?:[-+.\deE]+|null)(?:,\s*(?:[-+.\deE]+|null))*)\s*\]",
+        lambda found: "[" + _joined(found[1]) + "]",
+        text,
+    )
     project.write_atomically(path, flat.encode() + b"\n")
 
 

@@ -18,7 +18,19 @@ from msgspec.structs import replace
 
 from bench.errors import DefinitionError, ResultError, listed
 from bench.results.gate.look import Rule, from_pairs, from_sessions, look
-from bench.results.gate.verdict import BORDERS, Border, Confirmed, Judged, Median, Series, Session, judged, typical
+from bench.results.gate.verdict import (
+    BORDERS,
+    Border,
+    Confirmed,
+    Judged,
+    Median,
+    Series,
+    Session,
+    judged,
+    mean_others,
+    typical,
+    undisturbed,
+)
 from bench.results.metrics import METRICS
 
 Key = tuple[str, str, str]
@@ -93,6 +105,8 @@ def confirm(
         (first.device, first.case_id, first.metric), old, new, look(estimate, metrics, rule), rule, metrics=metrics,
         paired=baseline is not None, made_of=why.made_of,
     )  # fmt: skip
+    if baseline is None:
+        second = undisturbed(second)
     if second.verdict in ALARMS and first.verdict in (second.verdict, "cannot tell"):
         return Confirmed(outcome="confirmed", reason=f"second look: {second.reason}", judged=second)
     return Confirmed(outcome="withdrawn", reason=f"second look, {second.verdict}: {second.reason}", judged=second)
@@ -140,7 +154,8 @@ def _judged(key: Key, a: list[Session], b: list[Session], metrics: int, rule: Ru
     old, new = _sittings(a, _medians("", "", a)), _sittings(b, _medians("", "", b))
     rule = _rule_for(key[2], rule)
     found = look(from_sessions(_logs(old), _logs(new)), metrics, rule)
-    return judged(key, old, new, found, rule, metrics=metrics, paired=False, made_of=_made_of([*a, *b]))
+    first = judged(key, old, new, found, rule, metrics=metrics, paired=False, made_of=_made_of([*a, *b]))
+    return undisturbed(first)
 
 
 def _rule_for(metric: str, rule: Rule) -> Rule:
@@ -195,7 +210,7 @@ def _medians(where: str, side: str, sessions: Sequence[Session]) -> list[Median]
                 raise ResultError(f"{place}: sample {sample} cannot be; samples are finite and above 0")
         value = math.exp(float(np.median(np.log(session.samples))))
         count = len(session.samples) if session.count is None else session.count
-        found.append(Median(session.label, value, count, session.quartiles))
+        found.append(Median(session.label, value, count, session.quartiles, session.others))
     return found
 
 
@@ -206,7 +221,9 @@ def _sittings(sessions: Sequence[Session], medians: list[Median]) -> list[Median
         key = ("", index) if session.sitting is None else (session.sitting, -1)
         found.setdefault(key, []).append(one)
     return [
-        group[0] if len(group) == 1 else Median(listed((one.label for one in group), limit=3), typical(group) or 0.0)
+        group[0]
+        if len(group) == 1
+        else Median(listed((one.label for one in group), limit=3), typical(group) or 0.0, others=mean_others(group))
         for group in found.values()
     ]
 

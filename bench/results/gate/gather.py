@@ -25,12 +25,16 @@ Key = tuple[str, str, str]
 
 
 class Value(msgspec.Struct, frozen=True, array_like=True):
-    """The samples of one metric in one session: how many, their median on a log scale, and their quartiles."""
+    """The samples of one metric in one session: how many, their median on a log scale, and their quartiles.
+
+    others: cores that others took meanwhile.
+    """
 
     count: int
     median: float
     low: float
     high: float
+    others: float | None = None
 
 
 class Pass(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +148,7 @@ def _values(row: Row) -> dict[str, Value]:
         if number is None:
             continue
         samples = row.samples_s if metric == "step_s" and row.samples_s else [number]
-        found[metric] = summed_up(metric, samples)
+        found[metric] = msgspec.structs.replace(summed_up(metric, samples), others=row.others_cores)
     if not found:
         raise ValueError("the row has no time")
     return found
@@ -217,7 +221,7 @@ def _session(held: Held, one: Pass, *, together: bool) -> Session:
     value = held.values[one.label]
     return Session(
         label=one.label, sitting=one.run if together else None, samples=[value.median], count=value.count,
-        quartiles=(value.low, value.high), source=held.source, fingerprint=one.machines.get(held.device, "not known"),
+        quartiles=(value.low, value.high), others=value.others, source=held.source, fingerprint=one.machines.get(held.device, "not known"),
         definition_hash=held.definition_hash, dtype=held.dtype,
     )  # fmt: skip
 

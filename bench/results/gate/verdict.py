@@ -20,12 +20,16 @@ BORDERS: tuple[Border, ...] = get_args(Border)
 StepUnit = Literal["1", "log", "share"]
 
 
+# More cores than this, taken by others beside one side only, can explain a slowdown.
+DISTURBED_CORES = 0.25
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """The samples of one metric of one case in one session (one pass of the benchmark), with what they were made of.
 
     sitting: sessions that followed each other at once share the machine's state of that hour and have one name here;
     they count as one session, of their mean. None: a sitting of its own. count, quartiles: of the samples that
-    `samples` stands for, where it is their median alone.
+    `samples` stands for, where it is their median alone. others: cores that others took of the CPU meanwhile.
     """
 
     label: str
@@ -33,6 +37,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     samples: Sequence[float]
     count: int | None = None
     quartiles: tuple[float, float] | None = None
+    others: float | None = None
     source: Source
     fingerprint: str
     definition_hash: str
@@ -58,13 +63,14 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 class Median(msgspec.Struct, frozen=True):
     """The median of one session's samples, on a log scale, in the metric's unit; of a sitting, its sessions' mean.
 
-    count, quartiles: of the samples behind it, where they are known.
+    count, quartiles: of the samples behind it, where they are known. others: cores that others took meanwhile.
     """
 
     label: str
     value: float
     count: int | None = None
     quartiles: tuple[float, float] | None = None
+    others: float | None = None
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +142,30 @@ def typical(medians: Sequence[Median]) -> float | None:
     if not medians:
         return None
     return math.exp(math.fsum(math.log(one.value) for one in medians) / len(medians))
+
+
+def mean_others(medians: Sequence[Median]) -> float | None:
+    """Return how many cores others took on average, or None where nobody knows."""
+    told = [one.others for one in medians if one.others is not None]
+    return math.fsum(told) / len(told) if told else None
+
+
+def undisturbed(one: Judged) -> Judged:
+    """Return a verdict from sessions that were not interleaved; an alarm that other work can explain is none.
+
+    Where others took more of the CPU beside the slower side, the machine may have made it slow. Pairs need no such
+    care: other work falls on both of a pair.
+    """
+    if one.why is None or one.verdict not in ("regressed", "improved") or METRICS[one.metric].unit == "B":
+        return one
+    old, new = mean_others(one.why.baseline), mean_others(one.why.candidate)
+    slower, other = (new, old) if one.verdict == "regressed" else (old, new)
+    if slower is None or slower - (other or 0.0) <= DISTURBED_CORES:
+        return one
+    sides = f"others took {new or 0:.1f} cores beside the candidate and {old or 0:.1f} beside the baseline"
+    return msgspec.structs.replace(
+        one, verdict="cannot tell", reason=f"{one.reason}; but {sides}: measure again on a quiet machine"
+    )
 
 
 def signed(share: float) -> str:
