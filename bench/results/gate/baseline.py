@@ -30,6 +30,8 @@ SCHEMA_VERSION = 1
 KIND = "accelbench baseline"
 # Enough for a steady limit, and few enough that a machine's slow changes are followed.
 KEEP = 20
+# Less is noise; to accept it would only move the level about.
+LEAST_CHANGE = 0.005
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 MAKE = "make it with: bench baseline save {name}"
 
@@ -116,8 +118,10 @@ class Baseline(Gathered, kw_only=True):
         before = [label for label in same.values if marks[label] in mark and label not in new.values]
         if not before:
             return [made] if other else []
-        made.ratio = float(f"{_typical(new.values.values()) / _typical(same.values[label] for label in before):.6g}")
-        made.before = before
+        ratio = _typical(new.values.values()) / _typical(same.values[label] for label in before)
+        if abs(ratio - 1) < LEAST_CHANGE:
+            return []
+        made.ratio, made.before = float(f"{ratio:.6g}"), before
         return [made]
 
     def prune(self, keep: int) -> list[str]:

@@ -8,19 +8,18 @@ stays a file that a person can review. The raw samples are in the run file.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
 
 from bench.results.environment import settings
 from bench.results.gate.document import LeftOut
+from bench.results.gate.metrics import KEPT
 from bench.results.gate.verdict import Series, Session
 from bench.results.machine import fingerprint, machine
 from bench.results.record import Row, Run, Source
 
-# What is judged of a case: lower is better in all of them.
-GATED = ("step_s", "eager_step_s", "memory_peak_bytes", "joules_per_token")
 Key = tuple[str, str, str]
 
 
@@ -143,7 +142,7 @@ def _values(row: Row) -> dict[str, Value]:
     if row.source == "measured" and not row.samples_s:
         raise ValueError("the row has no samples")
     found = {}
-    for metric in GATED:
+    for metric in KEPT:
         number = getattr(row, metric)
         if number is None:
             continue
@@ -166,9 +165,7 @@ def summed_up(metric: str, samples: Sequence[float]) -> Value:
     return Value(len(samples), *(float(f"{value:.6g}") for value in (median, low, high)))
 
 
-def series(
-    gathered: Gathered, *, fewest: int | None = None, like: Gathered | None = None, metrics: Collection[str] = GATED
-) -> list[Series]:
+def series(gathered: Gathered, *, fewest: int | None = None, like: Gathered | None = None) -> list[Series]:
     """Return what `check` takes: one series per metric of a case, its sessions in the order of time.
 
     like: the other side; of several machines or definitions here, those that it has too are taken, where there are any.
@@ -180,8 +177,7 @@ def series(
     wanted = _identities(like)
     by_key: dict[Key, list[tuple[Held, str]]] = {}
     for held in gathered.cases:
-        if held.metric in metrics:
-            by_key.setdefault(held.key, []).extend((held, label) for label in held.values)
+        by_key.setdefault(held.key, []).extend((held, label) for label in held.values)
     found = []
     for key, every in by_key.items():
         chosen = _alike(every, passes, wanted.get(key, set()))
@@ -221,8 +217,8 @@ def _session(held: Held, one: Pass, *, together: bool) -> Session:
     value = held.values[one.label]
     return Session(
         label=one.label, sitting=one.run if together else None, samples=[value.median], count=value.count,
-        quartiles=(value.low, value.high), others=value.others, source=held.source, fingerprint=one.machines.get(held.device, "not known"),
-        definition_hash=held.definition_hash, dtype=held.dtype,
+        quartiles=(value.low, value.high), others=value.others, source=held.source,
+        fingerprint=one.machines.get(held.device, "not known"), definition_hash=held.definition_hash, dtype=held.dtype,
     )  # fmt: skip
 
 

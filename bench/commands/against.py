@@ -1,0 +1,137 @@
+"""What a run is judged against: stored baselines, run files, or the runs of a branch's history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import project
+from bench.errors import BenchError, ResultError, listed, nearest
+from bench.measure.checkout import file_at, is_ancestor, known_revision
+from bench.results.gate import baseline as stored
+from bench.results.gate.document import LeftOut
+from bench.results.gate.gather import Gathered, Key, gather, merged
+from bench.results.store import list_runs, load_run
+
+DEFAULT = "main"
+# Of a branch's runs: enough for a steady limit; and how far back is looked for them.
+MOST_SESSIONS = 20
+MOST_RUNS = 500
+
+
+@dataclass
+class Against:
+    """One side's sessions: what they are called, the files they come from, what was accepted in them."""
+
+    label: str
+    gathered: Gathered
+    files: list[str] = field(default_factory=list)
+    reasons: dict[Key, str] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def without(self, runs: set[str]) -> Against:
+        """Return it without the sessions of runs that are judged: nothing is compared with itself."""
+        own = {one.label for one in self.gathered.sessions if one.run in runs}
+        if not own:
+            return self
+        self.notes.append(f"{len(own)} sessions of the baseline are the run's own; they are left out of it")
+        self.gathered.sessions = [one for one in self.gathered.sessions if one.label not in own]
+        for held in self.gathered.cases:
+            held.values = {label: value for label, value in held.values.items() if label not in own}
+        self.gathered.cases = [held for held in self.gathered.cases if held.values]
+        return self
+
+
+def find(words: Sequence[str], runs: set[str]) -> Against:
+    """Return the baseline that `--baseline` names; without a name `main`, or the only one there is.
+
+    runs: ids of the runs to be judged. Raises: ResultError naming what there is and how to make one.
+    """
+    sides = [_one(word, runs) for word in words or [_default()]]
+    if len(sides) == 1:
+        return sides[0].without(runs)
+    return Against(
+        label=", ".join(side.label for side in sides), gathered=merged(side.gathered for side in sides),
+        files=[file for side in sides for file in side.files],
+        reasons={key: reason for side in sides for key, reason in side.reasons.items()},
+        left_out=[one for side in sides for one in side.left_out],
+    ).without(runs)  # fmt: skip
+
+
+def _default() -> str:
+    names = stored.names()
+    if DEFAULT in names:
+        return DEFAULT
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise ResultError(f"several baselines are here: {listed(names)}; choose with --baseline {names[0]}")
+    raise ResultError(
+        "no baseline in results/baselines; make one: bench run --sessions 8, then bench baseline save main"
+        " (or name run files, or a branch that has runs: --baseline)"
+    )
+
+
+def _one(word: str, runs: set[str]) -> Against:
+    if word in stored.names():
+        return _stored(stored.load(stored.path_of(word)), [project.shown(stored.path_of(word))])
+    path = Path(word)
+    if path.is_file():
+        return _file(path)
+    if path.suffix in (".json", ".jsonl"):
+        raise ResultError(f"{word}: no such file; run files are in {project.runs_folder()}")
+    if known_revision(word) is not None:
+        return _history(word, runs)
+    hint = nearest(word, stored.names()) or f"; baselines here: {listed(stored.names()) or 'none'}"
+    raise ResultError(
+        f"'{word}' is no baseline, no file and no branch or commit{hint}; make it with: bench baseline save {word}"
+    )
+
+
+def _file(path: Path) -> Against:
+    with path.open("rb") as file:
+        head = file.read(200)
+    if stored.is_baseline(head):
+        return _stored(stored.load(path), [project.shown(path)])
+    gathered, left_out = gather(load_run(path), "baseline")
+    return Against(project.shown(path), gathered, [project.shown(path)], left_out=left_out)
+
+
+def _stored(baseline: stored.Baseline, files: list[str]) -> Against:
+    return Against(baseline.name, baseline.leveled(), files, baseline.reasons())
+
+
+def _history(revision: str, runs: set[str]) -> Against:
+    """Return the newest sessions of runs made of commits in a revision's history, or else the baseline kept there.
+
+    Raises: ResultError where there is neither.
+    """
+    found, files, left_out = Gathered(), [], []
+    for path in list(list_runs(project.runs_folder()))[:MOST_RUNS]:
+        try:
+            run = load_run(path)
+        except BenchError:
+            continue  # bench history lists what cannot be read
+        commit = run.environment.commit
+        if not commit or commit.endswith("+") or run.id in runs or not is_ancestor(commit, revision):
+            continue
+        gathered, left = gather(run, "baseline")
+        found.add(gathered)
+        files.append(project.shown(path))
+        left_out += left
+        if len(found.sessions) >= MOST_SESSIONS:
+            break
+    if found.sessions:
+        return Against(f"{revision} ({len(files)} runs)", found, files, left_out=left_out)
+    for name in dict.fromkeys([revision.rpartition("/")[2], DEFAULT]):
+        if stored.NAME.fullmatch(name):
+            content = file_at(revision, stored.path_of(name))
+            if content is not None:
+                where = f"{revision}:{stored.path_of(name)}"
+                return _stored(stored.parse(content, where), [where])
+    raise ResultError(
+        f"'{revision}' is a branch or commit, but no run in {project.runs_folder()} was made of it and it keeps no"
+        f" baseline; run there first, or: bench baseline save {revision.rpartition('/')[2]}"
+    )

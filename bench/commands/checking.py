@@ -1,0 +1,268 @@
+"""One `bench check`: gather both sides, judge, look again, conclude, keep the document, print it."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+import bench
+from bench import project
+from bench.commands.against import Against, find
+from bench.commands.second_look import Asked, Looked, look_again
+from bench.errors import BenchError, DefinitionError, ResultError, listed, nearest
+from bench.report.gate.forms import FORMS
+from bench.report.gate.table import check_text
+from bench.report.gate.why import why_text
+from bench.report.terminal import colored, emit, width_of
+from bench.results.environment import changes, command_line
+from bench.results.gate.baseline import matches
+from bench.results.gate.check import check
+from bench.results.gate.conclude import conclude, exit_code, key_of, with_reasons
+from bench.results.gate.document import Checked, LeftOut, Side
+from bench.results.gate.gather import Gathered, Key, gather, merged, series, sittings
+from bench.results.gate.look import Rule
+from bench.results.gate.metrics import GATED
+from bench.results.gate.verdict import BORDERS, Judged, Verdict
+from bench.results.record import Run
+from bench.results.store import list_runs, load_run
+from bench.units import parse_share
+from bench.workloads.schema import Gate
+from bench.workloads.sweep import known_workloads
+
+__all__ = ["Asked", "Request", "check_runs", "explain", "forms", "publish"]
+
+# Memory moves with a library's version by a per cent or two; that is no news.
+MEMORY_FLOOR = 0.05
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line; shares: 0.05 is 5 %."""
+
+    runs: tuple[str, ...]
+    baselines: tuple[str, ...]
+    budget: float
+    floor: float
+    fail_on: Collection[Verdict]
+    cross: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def rule(self) -> Rule:
+        return Rule(budget=self.budget, floor=self.floor)
+
+
+@dataclass
+class _Sides:
+    """Both sides read, and the first look at them."""
+
+    runs: list[Run]
+    candidate: Against
+    baseline: Against
+    rules: dict[Key, Rule]
+    first: list[Judged]
+
+
+def check_runs(asked: Request, second: Asked | None) -> Checked:
+    """Judge runs against a baseline, look again at what is in doubt, keep the document beside the runs.
+
+    Raises: ResultError for what cannot be read.
+    """
+    sides = _first_look(asked)
+    looked = Looked()
+    if second is None:
+        doubts = [key_of(one) for one in sides.first if one.second_look]
+        looked.none(doubts, "--no-confirm")
+    else:
+        looked = look_again(sides.first, sides.runs, sides.baseline.gathered, sides.rules, asked.rule, second)
+    checked = _document(asked, sides, looked)
+    path = _kept(sides.candidate.label)
+    project.write_atomically(path, msgspec.json.format(msgspec.json.encode(checked), indent=1) + b"\n")
+    return checked
+
+
+def _first_look(asked: Request) -> _Sides:
+    runs, candidate = _candidate(asked.runs)
+    baseline = find(asked.baselines, {one.run for one in candidate.gathered.sessions})
+    limits, rule = _limits(), asked.rule
+    rules: dict[Key, Rule] = {}
+    for held in [*baseline.gathered.cases, *candidate.gathered.cases]:
+        own = limits.get(held.workload, Gate())
+        if held.metric in (asked.metrics or own.metrics or GATED):
+            rules[held.key] = _rule_of(held.metric, own, rule)
+    old = series(baseline.gathered, fewest=rule.fewest_sessions, like=candidate.gathered)
+    new = series(candidate.gathered)
+    found = check(
+        [one for one in old if (one.device, one.case_id, one.metric) in rules],
+        [one for one in new if (one.device, one.case_id, one.metric) in rules],
+        rule, [border for border in BORDERS if border in asked.cross or "all" in asked.cross], rules,
+    )  # fmt: skip
+    # A workload that was not run is not gone: a baseline may hold more suites than one run does.
+    ran = {(one.device, one.workload) for one in candidate.gathered.cases}
+    ran |= {(one.device, one.case_id.partition("[")[0]) for one in candidate.left_out}
+    found = [one for one in found if one.verdict != "gone" or (one.device, one.case_id.partition("[")[0]) in ran]
+    return _Sides(runs, candidate, baseline, rules, with_reasons(found, candidate.left_out))
+
+
+def _candidate(words: tuple[str, ...]) -> tuple[list[Run], Against]:
+    """Return the runs to judge, oldest first, and the same as one side.
+
+    Raises: ResultError where there is none.
+    """
+    paths = [Path(word) for word in words] or [_newest()]
+    runs = [load_run(path) for path in paths]
+    runs.sort(key=lambda one: one.environment.created)
+    parts, left_out, notes = [], [], []
+    for run in runs:
+        gathered, left = gather(run)
+        parts.append(gathered)
+        left_out += left
+        if not run.complete:
+            notes.append(f"{run.id} is not complete: {len(run.rows)} rows are judged; go on with bench run --resume")
+    if not any(part.sessions for part in parts):
+        raise ResultError(f"{project.shown(paths[-1])}: holds no rows; nothing can be judged")
+    files = [project.shown(path) for path in paths]
+    return runs, Against(runs[-1].id, merged(parts), files, left_out=left_out, notes=notes)
+
+
+def _newest() -> Path:
+    for path in list_runs(project.runs_folder()):
+        return path
+    raise ResultError(f"{project.runs_folder()}: no run to judge; make one with: bench run --sessions 3")
+
+
+def _limits() -> dict[str, Gate]:
+    """Return workload -> limits of its own; a broken file keeps nobody from a check."""
+    try:
+        return {name: workload.gate for name, workload in known_workloads().items()}
+    except BenchError as error:
+        emit(f"! {error}; limits of workloads are not read", sys.stderr)
+        return {}
+
+
+def _rule_of(metric: str, own: Gate, rule: Rule) -> Rule:
+    """Return the rule for one metric of a workload."""
+    budget = rule.budget if own.budget is None else parse_share(own.budget, "gate.budget")
+    floor = rule.floor if own.floor is None else parse_share(own.floor, "gate.floor")
+    return Rule(budget=budget, floor=max(floor, MEMORY_FLOOR) if metric == "memory_peak_bytes" else floor)
+
+
+def _document(asked: Request, sides: _Sides, looked: Looked) -> Checked:
+    findings = [
+        conclude(
+            one, looked.found.get(key_of(one)), not_run=looked.not_run.get(key_of(one), ""),
+            accepted=sides.baseline.reasons.get(key_of(one)), fail_on=asked.fail_on,
+        )
+        for one in sides.first
+    ]  # fmt: skip
+    rule = asked.rule
+    checked = Checked(
+        bench_version=bench.__version__, command=" ".join(command_line()),
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        baseline=_side(sides.baseline), candidate=_side(sides.candidate),
+        rule={"budget": rule.budget, "floor": rule.floor, "floor_s": rule.floor_s, "confidence": rule.confidence,
+              "false_alarms": rule.false_alarms, "power": rule.power, "fewest_sessions": rule.fewest_sessions},
+        metrics=sum(one.why is not None for one in sides.first), looked_again=len(looked.found),
+        findings=findings, left_out=_left_out(sides), changed=_changed(sides),
+        notes=_notes(sides, rule) + looked.notes,
+    )  # fmt: skip
+    checked.exit_code = exit_code(checked)
+    return checked
+
+
+def _side(side: Against) -> Side:
+    sessions = side.gathered.sessions
+    created = sorted(one.created for one in sessions)
+    return Side(
+        label=side.label, files=side.files, sessions=len(sessions), sittings=sittings(side.gathered),
+        commits=list(dict.fromkeys(one.commit for one in sessions if one.commit)),
+        created=(created[0], created[-1]) if created else None,
+        hosts=list(dict.fromkeys(one.host for one in sessions)),
+    )  # fmt: skip
+
+
+def _left_out(sides: _Sides) -> list[LeftOut]:
+    every = [*sides.candidate.left_out, *sides.baseline.left_out]
+    return list({(one.side, one.device, one.case_id, one.status): one for one in every}.values())
+
+
+def _changed(sides: _Sides) -> list[str]:
+    """Return what differs between the baseline's newest session and the candidate's."""
+    old, new = sides.baseline.gathered.sessions, sides.candidate.gathered.sessions
+    return changes(old[-1].settings, new[-1].settings) if old and new else []
+
+
+def _notes(sides: _Sides, rule: Rule) -> list[str]:
+    baseline: Gathered = sides.baseline.gathered
+    notes = [*sides.candidate.notes, *sides.baseline.notes]
+    made, passes = sittings(baseline), len(baseline.sessions)
+    if rule.fewest_sessions <= passes and made < rule.fewest_sessions:
+        notes.append(
+            f"the baseline's {passes} sessions are of {made} sitting{'s' if made > 1 else ''}: what a machine does from"
+            " hour to hour is not in their spread, so an alarm means little before it is confirmed in turns"
+        )
+    return notes
+
+
+def _kept(run_id: str) -> Path:
+    return project.runs_folder().parent / "checks" / f"{run_id}.json"
+
+
+def forms(form: str, reports: tuple[str, ...]) -> list[tuple[str, Path]]:
+    """Return the forms to write to files.
+
+    Raises: DefinitionError for a form that does not exist, or a word without a file.
+    """
+    found = []
+    for word in (f"{form}=-", *reports):
+        name, equals, file = word.partition("=")
+        if name not in FORMS or not equals or not file:
+            hint = nearest(name, FORMS) or f"; forms: {listed(FORMS)}"
+            raise DefinitionError(f"'{word}': write FORM=FILE with a form that exists{hint}")
+        found.append((name, Path(file)))
+    return found[1:]
+
+
+def publish(
+    checked: Checked, form: str, reports: list[tuple[str, Path]], *, every: bool, no_color: bool, quiet: bool
+) -> None:
+    """Write every form that was asked for, the one on stdout last."""
+    for name, path in reports:
+        project.write_atomically(path, FORMS[name](checked).encode())
+    if form == "table":
+        emit(check_text(checked, width_of(sys.stdout), every=every, bold=colored(sys.stdout, no_color)))
+    else:
+        emit(FORMS[form](checked).rstrip("\n"))
+    if not quiet:
+        emit(f"Saved {project.shown(_kept(checked.candidate.label))}", sys.stderr)
+
+
+def explain(asked: Request, pattern: str) -> int:
+    """Print how the verdicts of the matching cases came about: of the check that is kept, else of a first look now.
+
+    Raises: ResultError where no case matches.
+    """
+    label = _candidate(asked.runs)[1].label
+    path = _kept(label)
+    kept = _read_kept(path) if path.is_file() and not asked.baselines else None
+    checked = kept or _document(asked, _first_look(asked), Looked())
+    if not any(matches(one.case_id, pattern) for one in checked.findings):
+        known = dict.fromkeys(one.case_id for one in checked.findings)
+        hint = nearest(pattern, known) or f"; cases: {listed(known, 6)}"
+        raise ResultError(f"no case matches '{pattern}'{hint}")
+    of = f"the check of {checked.created} (bench check makes a new one)" if kept else "a first look, made now"
+    emit(f"{label} against {checked.baseline.label}: {of}")
+    emit(why_text(checked, pattern, width_of(sys.stdout)))
+    return 0
+
+
+def _read_kept(path: Path) -> Checked | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Checked)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return None

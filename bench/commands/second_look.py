@@ -1,0 +1,238 @@
+"""The second look of `bench check`: what is in doubt is measured again here, in turns with the baseline's commit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from bench.commands.progress import OVERHEAD_S
+from bench.devices.achieved import fingerprint as cpu_mark
+from bench.devices.adapter import open_device, present_devices
+from bench.errors import BenchError
+from bench.measure.before import device_facts
+from bench.measure.checkout import checked_out, known_revision
+from bench.measure.runner import Planned
+from bench.measure.turns import Place, in_turns
+from bench.report.terminal import emit
+from bench.results.environment import collect
+from bench.results.gate.check import confirm
+from bench.results.gate.conclude import key_of
+from bench.results.gate.gather import Gathered, Key, gather, series
+from bench.results.gate.look import Rule, pairs_needed
+from bench.results.gate.verdict import Confirmed, Judged, Session
+from bench.results.machine import fingerprint
+from bench.results.record import Environment, Row, Run
+from bench.units import seconds
+from bench.workloads.schema import Case
+
+# With fewer pairs Student's t is so wide that nothing can be confirmed; with more the machine is better left alone.
+FEWEST_PAIRS = 6
+MOST_PAIRS = 24
+# Starting both sides of a pair, torch included.
+PAIR_START_S = 5.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How the second look is to be made."""
+
+    time_s: float
+    pairs: int | None = None
+    baseline_python: str | None = None
+    quiet: bool = False
+
+
+@dataclass
+class Looked:
+    """What came of it: key -> what the second look says, or why it did not happen; and what to know about it."""
+
+    found: dict[Key, Confirmed] = field(default_factory=dict)
+    not_run: dict[Key, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def none(self, keys: Sequence[Key], why: str) -> Looked:
+        self.not_run |= dict.fromkeys(keys, why)
+        return self
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Cases to measure again, so many times on each side, and the metrics that are judged by it."""
+
+    cases: list[Planned]
+    pairs: int
+    doubts: list[Judged]
+
+
+def look_again(
+    found: Sequence[Judged], runs: Sequence[Run], baseline: Gathered, rules: dict[Key, Rule], rule: Rule, asked: Asked
+) -> Looked:
+    """Measure what is in doubt again, and judge it by the new samples alone."""
+    doubts = [one for one in found if one.second_look and not one.estimated]
+    looked = Looked()
+    looked.none([key_of(one) for one in found if one.second_look and one.estimated], "it was not measured")
+    if not doubts:
+        return looked
+    keys = [key_of(one) for one in doubts]
+    try:
+        environment = _environment_here({one.device for one in doubts})
+        _same_machine(runs[-1].environment, environment, {one.device for one in doubts})
+        plan = _plan(doubts, runs, rules, rule, asked)
+    except BenchError as error:
+        return looked.none(keys, str(error))
+    planned = {key_of(one) for one in plan.doubts}
+    limit = f"the {seconds(asked.time_s)} of --confirm-time would not do"
+    looked.none([key for key in keys if key not in planned], limit)
+    try:
+        _measure(plan, runs[-1], baseline, environment, rules, rule, asked, looked)
+    except BenchError as error:
+        looked.none([key for key in planned if key not in looked.found], str(error))
+    return looked
+
+
+def _environment_here(devices: set[str]) -> Environment:
+    here = present_devices()
+    missing = sorted(devices - set(here))
+    if missing:
+        raise BenchError(f"{', '.join(missing)} is not on this machine")
+    facts = {device: device_facts(device, allow_busy=False)[0] for device in sorted(devices)}
+    return collect(["bench", "check"], facts, cpu_mark(open_device("cpu").facts()))
+
+
+def _same_machine(then: Environment, now: Environment, devices: set[str]) -> None:
+    for device in sorted(devices):
+        if fingerprint(then, device) != fingerprint(now, device):
+            raise BenchError(f"the run's {device} was in another machine than this one, or in another state")
+
+
+def _plan(doubts: list[Judged], runs: Sequence[Run], rules: dict[Key, Rule], rule: Rule, asked: Asked) -> _Plan:
+    """Choose cases and the number of pairs, both before anything is measured: alarms first, then the largest doubts.
+
+    Raises: BenchError where not even one alarm fits the time.
+    """
+    cases = {(row.device, row.case_id): row for run in runs for row in run.rows if row.source == "measured"}
+    doubts = sorted(doubts, key=lambda one: (one.verdict != "regressed", -(one.interval or (0, 0))[1]))
+    alarms = [one for one in doubts if one.verdict == "regressed"]
+    pairs = asked.pairs or _pairs(alarms or doubts[:1], len(doubts), rules, rule)
+    chosen: dict[tuple[str, str], Planned] = {}
+    for one in doubts:
+        place = (one.device, one.case_id)
+        if place in chosen:
+            continue
+        case = msgspec.convert(cases[place].definition, Case)
+        more = [*chosen.values(), Planned(one.device, case, True)]
+        while (
+            not asked.pairs
+            and pairs > FEWEST_PAIRS
+            and one.verdict == "regressed"
+            and _cost(more, pairs) > asked.time_s
+        ):
+            pairs -= 2
+        if _cost(more, pairs) <= asked.time_s:
+            chosen[place] = more[-1]
+    if not chosen:
+        raise BenchError(
+            f"{seconds(_cost([Planned('', case, True)], pairs))} are needed for one case, --confirm-time has less"
+        )
+    return _Plan(list(chosen.values()), pairs, [one for one in doubts if (one.device, one.case_id) in chosen])
+
+
+def _pairs(doubts: list[Judged], looked_at: int, rules: dict[Key, Rule], rule: Rule) -> int:
+    needed = [
+        pairs_needed(one.why.spread, looked_at, rules.get(key_of(one), rule), MOST_PAIRS) or MOST_PAIRS
+        for one in doubts
+        if one.why is not None
+    ]
+    return max(FEWEST_PAIRS, *needed) if needed else FEWEST_PAIRS
+
+
+def _cost(cases: list[Planned], pairs: int) -> float:
+    """Return about how many seconds so many pairs of cases take."""
+    return pairs * (PAIR_START_S + 2 * sum(each.case.time_s + OVERHEAD_S for each in cases))
+
+
+def _measure(
+    plan: _Plan, run: Run, baseline: Gathered, environment: Environment, rules: dict[Key, Rule], rule: Rule,
+    asked: Asked, looked: Looked,
+) -> None:  # fmt: skip
+    old_commit, why_alone = _baseline_commit(run, baseline, asked)
+    with contextlib.ExitStack() as stack:
+        candidate = _candidate_place(stack, run)
+        old: Place | None = None
+        if old_commit is not None:
+            try:
+                old = stack.enter_context(checked_out(old_commit, asked.baseline_python or sys.executable))
+            except BenchError as error:
+                why_alone = str(error)
+        elif asked.baseline_python:
+            old = Place(Path.cwd(), asked.baseline_python)
+        against = f"in turns with {old_commit or asked.baseline_python}" if old else f"alone ({why_alone})"
+        if not asked.quiet:
+            cost = _cost(plan.cases, plan.pairs) / (1 if old else 2)
+            emit(f"again   {len(plan.cases)} cases {plan.pairs} times, {against}, about {seconds(cost)}", sys.stderr)
+        pairs = in_turns(plan.cases, plan.pairs, candidate, old, lambda *told: _tell(asked, plan, *told))
+    looked.notes.append(f"second look: {plan.pairs} sessions of {len(plan.cases)} cases, {against}")
+    new = _sessions("second look, candidate", environment, pairs.candidate)
+    before = _sessions("second look, baseline", environment, pairs.baseline)
+    for one in plan.doubts:
+        key = key_of(one)
+        if key[:2] in pairs.failed and len(new.get(key, ())) < FEWEST_PAIRS:
+            looked.not_run[key] = f"it failed when run again ({pairs.failed[key[:2]]})"
+            continue
+        try:
+            looked.found[key] = confirm(
+                one, candidate=new.get(key, []), baseline=before.get(key, []) if old else None,
+                looked_at=len(plan.doubts), rule=rules.get(key, rule),
+            )  # fmt: skip
+        except BenchError as error:
+            looked.not_run[key] = str(error)
+
+
+def _baseline_commit(run: Run, baseline: Gathered, asked: Asked) -> tuple[str | None, str]:
+    """Return the commit to measure against, or None and why there is none."""
+    if asked.baseline_python and not known_revision("HEAD"):
+        return None, "no repository here"
+    commit = next((one.commit for one in reversed(baseline.sessions) if one.commit), None)
+    if commit is None:
+        return None, "the baseline does not know its commit"
+    if commit.endswith("+"):
+        return None, f"the baseline was made of uncommitted changes to {commit[:-1]}"
+    if commit == run.environment.commit and not asked.baseline_python:
+        return None, f"both sides are of commit {commit}"
+    if known_revision(commit) is None:
+        return None, f"commit {commit} is not in this repository"
+    return commit, ""
+
+
+def _candidate_place(stack: contextlib.ExitStack, run: Run) -> Place:
+    """Return where the candidate's code is: here, or in a checkout of its commit.
+
+    Raises: BenchError where it is nowhere.
+    """
+    commit = run.environment.commit
+    head = known_revision("HEAD")
+    if commit is None or head is None or (commit.rstrip("+") and head.startswith(commit.rstrip("+"))):
+        return Place(Path.cwd())
+    if commit.endswith("+"):
+        raise BenchError(f"the run was made of uncommitted changes to {commit[:-1]}, and {head[:12]} is here")
+    return stack.enter_context(checked_out(commit, sys.executable))
+
+
+def _sessions(name: str, environment: Environment, rows: dict[tuple[str, str], list[Row]]) -> dict[Key, list[Session]]:
+    """Return the sessions of each metric, in the order they were measured; one sitting."""
+    numbered = [
+        msgspec.structs.replace(row, session=index + 1) for every in rows.values() for index, row in enumerate(every)
+    ]
+    gathered, _ = gather(Run(id=name, environment=environment, rows=numbered))
+    return {(one.device, one.case_id, one.metric): list(one.sessions) for one in series(gathered)}
+
+
+def _tell(asked: Asked, plan: _Plan, turn: int, each: Planned) -> None:
+    if not asked.quiet and each is plan.cases[0] and (sys.stderr.isatty() or turn % 4 == 0 or "CI" in os.environ):
+        emit(f"again   {turn + 1}/{plan.pairs}", sys.stderr)
