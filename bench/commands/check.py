@@ -46,8 +46,9 @@ CROSSINGS = ("source", "machine", "definition", "precision", "all")
 @options.no_color
 def command(
     runs: tuple[str, ...], baselines: tuple[str, ...], confirm: bool, confirm_time: float, pairs: int | None,
-    baseline_python: str | None, budget: str, floor: str, metrics: tuple[str, ...], fail_on: str, cross: tuple[str, ...], why: str | None,
-    every: bool, reports: tuple[str, ...], form: str, quiet: bool, no_color: bool,
+    baseline_python: str | None, budget: str, floor: str, metrics: tuple[str, ...], fail_on: str,
+    cross: tuple[str, ...], why: str | None, every: bool, reports: tuple[str, ...], form: str, quiet: bool,
+    no_color: bool,
 ) -> int:  # fmt: skip
     """Say of every case whether RUN is slower than its baseline: regressed, improved, same, or cannot tell.
 
