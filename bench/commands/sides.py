@@ -16,6 +16,7 @@ from bench.report.sides import Paper, Side
 from bench.results.axes import bought
 from bench.results.compare import Operand
 from bench.results.record import Row
+from bench.results.target import Target
 from bench.units import data_size, scaled
 from bench.workloads.routing import Routing, parse_routing
 from bench.workloads.schema import Case
@@ -30,7 +31,7 @@ _RUN_ID = re.compile(r"^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d_(.+)$")
 
 
 def gather(
-    words: tuple[str, ...], names: tuple[str, ...], overrides: dict[str, Any], targets_s: list[float]
+    words: tuple[str, ...], names: tuple[str, ...], overrides: dict[str, Any], targets: list[Target]
 ) -> list[Side]:
     """Return the sides of a report.
 
@@ -40,7 +41,7 @@ def gather(
     sides = [Side(operand, _device(operand), _paper(operand)) for operand in operands]
     for side in sides:
         modelled = side.operand.environment is None
-        side.at_targets = solved_at(side.operand, targets_s).rows if modelled else []
+        side.at_targets = solved_at(side.operand, targets).rows if modelled else []
         side.sweep = side.bought(side.rows)
     for side in sides:
         if side.operand.environment is None:

@@ -1,104 +1,141 @@
-"""Service targets: the most a device yields while every sequence gets its next token in time.
+"""Service targets of modelled devices: the most each yields while every token comes in time.
 
 For each target the largest batch is solved on the cost model, as one array over batches, within the device's memory.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.devices.sheet import Sheet, load_sheet
-from bench.errors import DefinitionError, Unsupported
-from bench.measure.rows import USABLE_MEMORY, modelled_rows, price_sweep
+from bench.errors import Unsupported
+from bench.measure.rows import USABLE_MEMORY, modelled_rows, price_step
 from bench.operators.cost import read_cost
 from bench.operators.interface import Step
 from bench.results.record import Row
+from bench.results.target import Target, missed, named_by, of_model
 from bench.units import seconds
 from bench.workloads.schema import Case
 
 LARGEST_BATCH = 4096
-USUAL_TARGETS_S = (0.015, 0.030, 0.050)
+# Prompts in one prefill step: beyond a few the rate grows no more, and each prompt only waits for the others.
+LARGEST_PREFILL_BATCH = 64
+USUAL_TARGETS = tuple(Target(tpot_s=limit_s) for limit_s in (0.015, 0.030, 0.050))
 EIGHT_BIT = ("fp8", "int8")
 
-_TARGET = re.compile(r"^(?:tpot=)?(\d+(?:\.\d+)?)(ms|s|tok/s/user|tok/s)$")
+
+class Swept(NamedTuple):
+    """Step seconds of batch 1, 2, 3, ... made not to decrease, and what ends the sweep."""
+
+    step_s: NDArray[np.float64]
+    end: str
+
+    def largest(self, limit_s: float) -> int:
+        """Return the largest batch in time, 0 where not even one sequence is."""
+        return int(np.count_nonzero(self.step_s <= limit_s))
+
+    def limit(self, limit_s: float) -> str:
+        """Return what keeps the batch from being larger: the latency target, or what ends the sweep."""
+        return "latency target" if self.largest(limit_s) < len(self.step_s) else self.end
 
 
-def parse_targets(text: str) -> list[float]:
-    """Read "tpot=15ms,30ms", "0.05s" or "30tok/s/user" as seconds per output token.
+def rows_at_targets(cases: Iterable[Case], device: str, targets: Iterable[Target]) -> list[Row]:
+    """Return a device's modelled rows at each target, for each prefill and decode workload, length and precision.
 
-    Raises: DefinitionError naming the part that cannot be read.
+    Decode is solved at a target's TPOT; where it has a TTFT too, a prompt as long as the context must make that.
+    Prefill is solved at its TTFT. Beside each precision there is "8-bit": the device's own 8-bit path, fp8 where its
+    sheet has it, else int8, so that two vendors' can be put side by side in the open.
     """
-    found: list[float] = []
-    for part in text.split(","):
-        match = _TARGET.match(part.strip())
-        if match is None or float(match[1]) <= 0:
-            raise DefinitionError(f"--at: {part.strip()!r} is not a target; write tpot=50ms, 0.05s or 30tok/s/user")
-        value = float(match[1])
-        found.append(value / 1000 if match[2] == "ms" else value if match[2] == "s" else 1 / value)
-    return list(dict.fromkeys(found))
-
-
-def rows_at_targets(cases: Iterable[Case], device: str, targets_s: Iterable[float]) -> list[Row]:
-    """Return a device's modelled rows at each target, for each decode workload, context and precision.
-
-    Beside each precision there is "8-bit": the device's own 8-bit path, fp8 where its sheet has it, else int8, so that
-    two vendors' can be put side by side in the open.
-    """
-    targets = list(targets_s)
+    wanted, every = list(targets), list(cases)
     rows: list[Row] = []
-    for case in _one_per_batch(cases):
-        rows += _at(case, device, targets, case.dtype)
-    sheet = load_sheet(device)
-    for case in _one_per_batch(msgspec.structs.replace(c, dtype="fp8") for c in cases if c.dtype in EIGHT_BIT):
-        own = next((dtype for dtype in EIGHT_BIT if sheet.peak_flops(dtype) is not None), EIGHT_BIT[0])
-        rows += _at(msgspec.structs.replace(case, dtype=own), device, targets, "8-bit")
+    for case in _one_per_batch(every):
+        rows += _at(case, device, wanted, case.dtype)
+    for case in _one_per_batch(msgspec.structs.replace(c, dtype="fp8") for c in every if c.dtype in EIGHT_BIT):
+        rows += _at(msgspec.structs.replace(case, dtype=own_eight_bit(device)), device, wanted, "8-bit")
     return rows
 
 
+def own_eight_bit(device: str) -> str:
+    """Return the device's own 8-bit precision: fp8 where its sheet has a peak of it, else int8."""
+    sheet = load_sheet(device)
+    return next((dtype for dtype in EIGHT_BIT if sheet.peak_flops(dtype) is not None), EIGHT_BIT[0])
+
+
+def sweep(case: Case, device: str) -> Swept:
+    """Return the step's time at every batch that fits the memory.
+
+    Raises: Unsupported where the sheet lacks a figure.
+    """
+    most, end = _most_in_memory(case, load_sheet(device))
+    batches = np.arange(1, max(most, 1) + 1)
+    new = 1 if case.phase == "decode" else case.input_len or 1
+    step = Step(case.phase, batches, new, case.context or 1)
+    times = np.broadcast_to(np.asarray(price_step(case, step, device, load_sheet(device)).step_s), batches.shape)
+    return Swept(np.minimum.accumulate(times[::-1])[::-1], end)
+
+
 def _one_per_batch(cases: Iterable[Case]) -> list[Case]:
-    """Decode cases that differ in more than their batch."""
+    """Prefill and decode cases that differ in more than their batch."""
     found: dict[str, Case] = {}
     for case in cases:
-        if case.phase == "decode":
+        if case.phase in ("prefill", "decode"):
             alone = msgspec.structs.replace(case, batch=1)
             found.setdefault(alone.case_id, alone)
     return list(found.values())
 
 
-def _at(case: Case, device: str, targets_s: list[float], label: str) -> list[Row]:
+def _at(case: Case, device: str, targets: list[Target], label: str) -> list[Row]:
     rows: list[Row] = []
-    try:
-        times = _sweep(case, device)
-    except Unsupported:
-        return [_named(row, target, label) for target in targets_s for row in modelled_rows(case, device)]
-    for target in targets_s:
-        fits = np.flatnonzero(times <= target)
-        if len(fits) == 0:
-            rows += [_missed(row, target, label) for row in modelled_rows(case, device)]
+    swept: Swept | None = None
+    for target in targets:
+        limits = of_model(target, case.model)
+        limit_s = None if isinstance(limits, str) else limits.limit_s(case.phase)
+        if isinstance(limits, str):
+            rows += [missed(row, target, limits, label) for row in modelled_rows(case, device)]
             continue
-        rows += [_named(row, target, label) for row in _within(case, device, int(fits[-1]) + 1, target)]
+        if limit_s is None:
+            continue
+        try:
+            swept = swept or sweep(case, device)
+        except Unsupported:
+            rows += [named_by(row, limits, label) for row in modelled_rows(case, device)]
+            continue
+        batch, late = swept.largest(limit_s), _late(case, device, limits)
+        if late or batch == 0:
+            for row in modelled_rows(case, device):
+                rows.append(missed(row, limits, late or f"even a batch of 1 takes ~{seconds(row.step_s)}", label))
+            continue
+        rows += [named_by(row, limits, label) for row in _within(case, device, batch, limit_s)]
     return rows
 
 
-def _sweep(case: Case, device: str) -> NDArray[np.float64]:
-    """Return the step seconds of every batch that fits the memory, made not to decrease."""
-    most = _most_in_memory(case, load_sheet(device))
-    batches = np.arange(1, max(most, 1) + 1)
-    times = np.asarray(price_sweep(case, device, batches, np.full(len(batches), case.context)).step_s)
-    return np.minimum.accumulate(times[::-1])[::-1]
+def _late(case: Case, device: str, target: Target) -> str:
+    """Why decoding cannot start in time: a prompt as long as its context takes longer than the target's TTFT."""
+    if case.phase != "decode" or target.ttft_s is None:
+        return ""
+    context = case.context or 1
+    prompt = msgspec.structs.replace(case, phase="prefill", batch=1, input_len=context)
+    first_s = float(price_step(prompt, prompt.step(), device, load_sheet(device)).step_s)
+    if first_s <= target.ttft_s:
+        return ""
+    return f"a prompt of {context} tokens takes ~{seconds(first_s)}, more than ttft={seconds(target.ttft_s)}"
 
 
-def _most_in_memory(case: Case, sheet: Sheet) -> int:
+def _most_in_memory(case: Case, sheet: Sheet) -> tuple[int, str]:
+    """Return the largest batch that fits, and what ends it there."""
+    most = LARGEST_BATCH if case.phase == "decode" else LARGEST_PREFILL_BATCH
     if sheet.memory_bytes is None:
-        return LARGEST_BATCH
-    step = Step("decode", np.arange(1, LARGEST_BATCH + 1), 1, case.context or 1)
-    need = np.broadcast_to(np.asarray(read_cost(case.program(), step, case.dtype).memory_bytes), (LARGEST_BATCH,))
-    return int(np.count_nonzero(need <= sheet.memory_bytes * USABLE_MEMORY))
+        return most, f"largest batch solved, {most}"
+    new = 1 if case.phase == "decode" else case.input_len or 1
+    step = Step(case.phase, np.arange(1, most + 1), new, case.context or 1)
+    need = np.broadcast_to(np.asarray(read_cost(case.program(), step, case.dtype).memory_bytes), (most,))
+    fits = int(np.count_nonzero(need <= sheet.memory_bytes * USABLE_MEMORY))
+    return fits, "memory capacity" if fits < most else f"largest batch solved, {most}"
 
 
 def _within(case: Case, device: str, batch: int, target_s: float) -> list[Row]:
@@ -109,22 +146,3 @@ def _within(case: Case, device: str, batch: int, target_s: float) -> list[Row]:
             return rows
         batch = max(1, batch - max(1, batch // 50))
     return rows
-
-
-def _named(row: Row, target_s: float, label: str) -> Row:
-    """A row under the name of its target, so that devices are joined on the target and not on the batch."""
-    head, _, inside = row.case_id.partition("[")
-    target = f"tpot<={seconds(target_s)}".replace(" ", "")
-    parts = [target if part.startswith("b=") else part for part in inside.rstrip("]").split(",")]
-    name = ",".join(label if part == row.dtype else part for part in parts)
-    return msgspec.structs.replace(row, case_id=f"{head}[{name}]", definition_hash=f"target:{row.workload}:{label}")
-
-
-def _missed(row: Row, target_s: float, label: str) -> Row:
-    named = _named(row, target_s, label)
-    if row.status != "ok":
-        return named
-    return msgspec.structs.replace(
-        named, status="skipped", reason=f"even a batch of 1 takes ~{seconds(row.step_s)}", step_s=None, interval=None,
-        tpot_s=None, output_tokens_per_s=None,
-    )  # fmt: skip

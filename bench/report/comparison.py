@@ -44,7 +44,7 @@ def target_table(comparison: Comparison) -> Table:
         Column("ratio", right=True), Column("interval", right=True, keep=8), Column("reading", wrap=True),
         Column("per TFLOP/s", right=True, keep=5), Column("bound", keep=4),
     ])  # fmt: skip
-    table.title = "At a time per output token (output tok/s of a unit):"
+    table.title = "At service targets (output tok/s of a unit; of prefill, prompt tok/s):"
     short, table.notes = short_names([line.case_id for line in comparison.lines])
     for line in comparison.lines:
         table.rows.append([

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from bench.errors import DefinitionError
+from bench.results.compare import source_of
 from bench.results.formula import as_name, evaluate, names
 from bench.results.prices import BASIS_WORDS, Money, Prices
 from bench.results.record import Row
@@ -88,13 +89,6 @@ def _cost(row: Row, prices: Prices, way: Way) -> Cost:
         return cost
     value = evaluate(formula, {each.id: each.value or 0.0 for each in inputs})
     return msgspec.structs.replace(cost, value=value, interval=scaled_by(value, time_factors(row)))
-
-
-def source_of(row: Row) -> str:
-    """Return where a row's numbers come from: measured, interpolated, or modelled with its tier."""
-    if "interpolated" in row.flags:
-        return "interpolated"
-    return row.source if row.tier is None else f"{row.source}:{row.tier}"
 
 
 def time_factors(row: Row) -> Interval | None:

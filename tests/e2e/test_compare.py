@@ -178,12 +178,36 @@ def test_decode_is_solved_at_the_targets_asked_for(bench: Bench) -> None:
     assert all(line["a_step_s"] <= 0.050 and line["b_step_s"] <= 0.050 for line in lines)
 
 
-def test_a_run_file_is_never_solved_at_a_target(bench: Bench, modelled: Any) -> None:
-    file = str(modelled.run_files[0])
+def test_a_run_file_is_read_at_targets_only_when_asked(bench: Bench) -> None:
+    run = bench("run", "llama-3.1-8b-decode", "-d", "h100-sxm", "--batch", "8")
+    file = str(run.run_files[0])
     assert bench("compare", file, "h200-sxm", "--format", "json").json["targets"] is None
-    done = bench("compare", file, "h200-sxm", "--at", "tpot=50ms")
+    lines = bench("compare", file, "h200-sxm", "--at", "tpot=50ms", "--format", "json").json["targets"]["lines"]
+    assert lines
+    assert all("tpot<=50.0ms" in line["case_id"] and line["a_step_s"] <= 0.050 for line in lines)
+
+
+def test_a_target_that_no_case_has_is_told(bench: Bench) -> None:
+    done = bench("compare", "h100-sxm", "h200-sxm", "-w", "gemm", "--at", "tpot=50ms")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("error: --at: only devices modelled now can be solved at a target")
+    assert (
+        done.err
+        == "error: --at tpot=50ms: there is no decode case (tpot) or prefill case (ttft) among those compared\n"
+    )
+
+
+def test_a_target_of_both_times_solves_prefill_and_decode(bench: Bench) -> None:
+    done = bench("compare", "h200-sxm", "h100-sxm", "-w", "llama-3.1-8b-decode", "-w", "llama-3.1-8b-prefill",
+                 "--at", "mlperf-interactive", "--format", "json")  # fmt: skip
+    targets = done.json["targets"]
+    prefill = [line for line in targets["lines"] if "prefill" in line["case_id"]]
+    decode = [line for line in targets["lines"] if "decode" in line["case_id"]]
+    assert prefill
+    assert decode
+    assert all(line["a_step_s"] <= 0.5 and "ttft<=500ms" in line["case_id"] for line in prefill)
+    assert all(line["a_step_s"] <= 0.03 and "tpot<=30.0ms,ttft<=500ms" in line["case_id"] for line in decode)
+    # A prompt of 16k tokens takes more than half a second on either: no decoding in time behind it.
+    assert any("more than ttft=500 ms" in text for text in targets["apart"])
 
 
 @pytest.mark.parametrize("text", ["soon", "tpot=", "tpot=-1ms", "30parsecs"])

@@ -1,0 +1,107 @@
+"""Measured rows at a service target: the largest batch in time, read off between measured batches, never beyond them.
+
+Between two measured batches the step's time is taken as a straight line; on a grid that doubles, taking the lower
+measured batch instead moves a ratio by up to 17 %. What is read off carries the flag "interpolated".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from bench.results.compare import INTERPOLATED
+from bench.results.normalize import fill_rates
+from bench.results.record import Row
+from bench.results.target import Target, missed, named_by, of_model
+from bench.units import seconds
+
+# A definition without these is the family whose rows differ in their batch alone.
+NOT_OF_THE_FAMILY = ("batch", "time_s", "memory_gb")
+# What belongs to a measured batch and is not read off between two.
+NOT_READ_OFF: dict[str, Any] = {
+    "samples_s": None, "p90_s": None, "p99_s": None, "warmup_s": None, "warmup_samples": None, "stop_reason": None,
+    "calls_per_sample": None, "eager_step_s": None, "flops": None, "read_bytes": None, "written_bytes": None,
+    "link_bytes": None, "kernels": [], "mfu": None, "mbu": None, "mfu_achieved": None, "mbu_achieved": None,
+    "memory_bytes": None, "memory_peak_bytes": None, "power_w": None, "joules_per_token": None, "timed_s": None,
+    "tokens_per_s_per_tflops": None, "wall_s": None, "clock_hz": None, "lowest_clock_hz": None, "temperature_c": None,
+    "device_utilization": None,
+}  # fmt: skip
+
+
+def families(rows: Iterable[Row], phase: str) -> list[dict[int, Row]]:
+    """Return the measured rows of a phase by batch, in rising order, one mapping for each definition."""
+    found: dict[tuple[str, str, str], dict[int, Row]] = {}
+    for row in rows:
+        if row.phase == phase and row.source == "measured" and row.status == "ok" and row.step_s and row.batch:
+            same = {key: value for key, value in row.definition.items() if key not in NOT_OF_THE_FAMILY}
+            key = (row.device, row.unit, msgspec.json.encode(same, order="deterministic").decode())
+            found.setdefault(key, {})[row.batch] = row
+    return [dict(sorted(family.items())) for family in found.values()]
+
+
+def bracket(family: dict[int, Row], limit_s: float) -> tuple[int | None, int | None]:
+    """Return (largest measured batch in time, the next measured one), each None where there is none."""
+    inside = max((batch for batch, row in family.items() if (row.step_s or math.inf) <= limit_s), default=None)
+    return inside, min((batch for batch in family if inside is None or batch > inside), default=None)
+
+
+def batch_between(family: dict[int, Row], inside: int, beyond: int, limit_s: float) -> int:
+    """Return the largest whole batch whose time, on the line between two measured ones, is within the limit."""
+    low, high = family[inside].step_s or 0.0, family[beyond].step_s or 0.0
+    # A limit met exactly must not lose a batch to rounding.
+    return inside + math.floor((beyond - inside) * (limit_s - low) / (high - low) + 1e-9)
+
+
+def measured_at_targets(rows: Iterable[Row], targets: Iterable[Target]) -> list[Row]:
+    """Return measured rows at each target: as measured, interpolated, or without a number and with the reason.
+
+    rows: one for each case, sessions folded. Decode is read at a target's TPOT, prefill at its TTFT.
+    """
+    every, wanted = list(rows), list(targets)
+    found: list[Row] = []
+    for phase in ("prefill", "decode"):
+        for family in families(every, phase):
+            for target in wanted:
+                found += _at(family, target, phase)
+    return found
+
+
+def _at(family: dict[int, Row], target: Target, phase: str) -> list[Row]:
+    first, last = next(iter(family.values())), list(family.values())[-1]
+    limits = of_model(target, first.model)
+    if isinstance(limits, str):
+        return [missed(first, target, limits)]
+    limit_s = limits.limit_s(phase)
+    if limit_s is None:
+        return []
+    inside, beyond = bracket(family, limit_s)
+    if inside is None:
+        smallest = "a batch of 1" if first.batch == 1 else f"the smallest measured batch, {first.batch},"
+        return [missed(first, limits, f"even {smallest} takes {seconds(first.step_s)}; nothing is extrapolated")]
+    if beyond is None:
+        reason = f"even the largest measured batch, {last.batch}, takes only {seconds(last.step_s)}; nothing is"
+        return [missed(last, limits, f"{reason} extrapolated, measure larger ones (bench run --at, or --batch)")]
+    batch = batch_between(family, inside, beyond, limit_s)
+    row = family[inside] if batch == inside else _between(family[inside], family[beyond], batch)
+    return [named_by(row, limits)]
+
+
+def _between(low: Row, high: Row, batch: int) -> Row:
+    """A row at a batch between two measured ones."""
+    share = (batch - (low.batch or 0)) / ((high.batch or 0) - (low.batch or 0))
+    row = msgspec.structs.replace(low, batch=batch, definition={**low.definition, "batch": batch}, **NOT_READ_OFF)
+    row.step_s = (1 - share) * (low.step_s or 0.0) + share * (high.step_s or 0.0)
+    row.interval = None
+    if low.interval is not None and high.interval is not None:
+        ends = zip(low.interval, high.interval, strict=True)
+        start, end = ((1 - share) * a + share * b for a, b in ends)
+        row.interval, row.interval_kind = (start, end), "between the intervals of the two measured batches"
+    row.flags = [*dict.fromkeys([*low.flags, *high.flags, INTERPOLATED])]
+    row.notes = [*low.notes, f"interpolated between the measured batches {low.batch} and {high.batch}"]
+    row.telemetry_missing = {"power_w": "an interpolated row was not run"}
+    row.bound = low.bound if low.bound == high.bound else None
+    fill_rates(row, devices_in_unit=row.devices)
+    return row

@@ -1,0 +1,124 @@
+"""Measured rows at a target. Steps of 10, 14 and 30 ms at batch 1, 8 and 32; targets worked out by hand."""
+
+import pytest
+
+from bench.results.compare import source_of
+from bench.results.interpolate import measured_at_targets
+from bench.results.target import Target
+
+MILLI = 1e-3
+
+
+@pytest.fixture
+def curve(row):
+    """Return a function that makes measured decode rows at batches, with steps in milliseconds."""
+
+    def make(steps, **changes):
+        return [
+            row(case_id=f"d[b={batch},ctx=1k,bf16]", batch=batch, step_s=ms * MILLI, model="m",
+                interval=(ms * MILLI * 0.9, ms * MILLI * 1.2), definition={"workload": "d", "batch": batch},
+                output_tokens_per_s=batch / ms / MILLI, power_w=100.0, samples_s=[1.0], mfu=0.5, **changes)
+            for batch, ms in steps.items()
+        ]  # fmt: skip
+
+    return make
+
+
+STEPS = {1: 10.0, 8: 14.0, 32: 30.0}
+
+
+def at(rows, tpot_ms):
+    return measured_at_targets(rows, [Target(tpot_s=tpot_ms * MILLI)])
+
+
+def test_between_two_measured_batches_the_time_is_a_straight_line(curve):
+    # 14 + (b - 8) x 16 / 24 <= 20: b = 17, which takes 20.0 ms: 850 tok/s.
+    (row,) = at(curve(STEPS), 20.0)
+    assert row.batch == 17
+    assert row.step_s == pytest.approx(0.020)
+    assert row.tpot_s == row.step_s
+    assert row.output_tokens_per_s == pytest.approx(850)
+    assert row.interval == pytest.approx((0.018, 0.024))
+    assert source_of(row) == "interpolated"
+    assert "interpolated between the measured batches 8 and 32" in row.notes
+    assert row.case_id == "d[tpot<=20.0ms,ctx=1k,bf16]"
+
+
+def test_an_interpolated_row_claims_nothing_that_was_not_run(curve):
+    (row,) = at(curve(STEPS), 20.0)
+    assert (row.samples_s, row.power_w, row.mfu, row.joules_per_token) == (None, None, None, None)
+    assert row.telemetry_missing["power_w"] == "an interpolated row was not run"
+
+
+def test_a_measured_batch_that_is_the_largest_in_time_stays_measured(curve):
+    # 14.5 ms: 8.75, so 8, which was measured.
+    (row,) = at(curve(STEPS), 14.5)
+    assert (row.batch, row.step_s, source_of(row)) == (8, 0.014, "measured")
+
+
+def test_the_batch_found_is_in_time(curve):
+    (row,) = at(curve(STEPS), 19.9)
+    assert row.batch == 16
+    assert row.step_s <= 0.0199
+
+
+def test_beyond_the_largest_measured_batch_nothing_is_extrapolated(curve):
+    (row,) = at(curve(STEPS), 40.0)
+    assert (row.status, row.step_s, row.output_tokens_per_s) == ("skipped", None, None)
+    assert row.reason == (
+        "even the largest measured batch, 32, takes only 30.0 ms; nothing is extrapolated, measure larger ones "
+        "(bench run --at, or --batch)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        (STEPS, "even a batch of 1 takes 10.0 ms; nothing is extrapolated"),
+        ({4: 12.0, 8: 14.0}, "even the smallest measured batch, 4, takes 12.0 ms; nothing is extrapolated"),
+    ],
+)
+def test_below_the_smallest_measured_batch_nothing_is_extrapolated(curve, steps, reason):
+    (row,) = at(curve(steps), 9.0)
+    assert (row.status, row.reason, row.step_s) == ("skipped", reason, None)
+
+
+def test_a_larger_batch_that_ran_faster_counts(curve):
+    # 16 ran faster than 8; the line starts at 16.
+    (row,) = at(curve({8: 14.0, 16: 12.0, 32: 20.0}), 13.0)
+    assert (row.batch, row.step_s) == (18, pytest.approx(0.013))
+
+
+def test_batches_of_different_definitions_are_not_joined(curve):
+    one, other = curve({1: 10.0}), curve({8: 30.0})
+    other[0].definition["context"] = 4096
+    assert [row.status for row in at([*one, *other], 20.0)] == ["skipped", "skipped"]
+
+
+def test_modelled_failed_and_kernel_rows_are_left_out(curve, row):
+    rows = [*curve(STEPS, source="modelled"), *curve(STEPS, status="oom"), row(phase="kernel", step_s=0.01)]
+    assert at(rows, 20.0) == []
+
+
+def test_prefill_is_read_at_the_first_token_limit_and_decode_is_not(curve):
+    prompts = curve(STEPS, phase="prefill", input_len=100)
+    (row,) = measured_at_targets(prompts, [Target(tpot_s=0.001, ttft_s=0.02)])
+    assert (row.batch, row.ttft_s, row.prompt_tokens_per_s) == (17, pytest.approx(0.02), pytest.approx(85_000))
+    assert measured_at_targets(curve(STEPS), [Target(ttft_s=0.02)]) == []
+
+
+def test_tensor_parallel_rows_share_their_tokens(curve):
+    (row,) = at(curve(STEPS, deployment={"tp": 2}), 20.0)
+    assert row.output_tokens_per_s == pytest.approx(425)
+
+
+def test_a_named_target_without_limits_for_the_model_is_told(curve):
+    (row,) = measured_at_targets(curve(STEPS), [Target(name="mlperf-server")])
+    assert row.status == "skipped"
+    assert row.reason.startswith("mlperf-server sets no limits for m; it does for deepseek-r1")
+
+
+def test_a_row_without_an_interval_gives_a_point_without_one(curve):
+    rows = curve(STEPS)
+    rows[1].interval = None
+    assert at(rows, 20.0)[0].interval is None
