@@ -1,0 +1,163 @@
+"""Change points of a series: E-divisive, with the significance of a permutation test.
+
+The strongest split of a series is the one whose two sides lie furthest apart by the energy distance; it counts where
+hardly any shuffling of the series has a split as strong. Nothing is assumed of the noise but that it would be as likely
+in any order. Both sides are then searched in the same way.
+
+Source: Matteson and James, A nonparametric approach for multiple change point analysis of multivariate data, JASA 109,
+2014. Performance teams use it (Daly and others, ICPE 2020; Fleming and others, ICPE 2023); the latter put a t test in
+the place of the permutations, which does not know that the split was chosen for being the strongest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.results.gate.look import from_sessions, student_t
+
+Values = NDArray[np.float64]
+
+# A level needs this many runs; the least with which 199 permutations can call a change significant at both ends.
+FEWEST = 3
+SIGNIFICANCE = 0.01
+# With 199 shufflings the smallest p is 0.005, and a change may be matched by one of them at most.
+SHUFFLES = 199
+SEED = 20261122
+# As the gate: changes within are no news, however sure.
+FLOOR = 0.01
+# Numbers in an array while shuffling: 128 kB. Larger arrays are fetched from the system anew each time: twice the time.
+MOST_NUMBERS = 16_000
+
+
+@dataclass(frozen=True)
+class Split:
+    """A change between two levels of a series, each the geometric mean of its runs.
+
+    at: position of the first run after it. share: after over before, less 1 (0.05 is 5 % more), with its 95 % interval.
+    p: of the permutation test, 0.005 at the least; None where the values carry no noise.
+    """
+
+    at: int
+    before: float
+    after: float
+    share: float
+    interval: tuple[float, float] | None = None
+    p: float | None = None
+
+
+def splits(values: Sequence[float]) -> list[Split]:
+    """Return the change points of a series of measured values above 0, in order of time.
+
+    Of the splits that are found those stay whose size lies beyond the floor of 1 % with its whole 95 % interval. The
+    one that misses this by most goes first and its two levels become one: several small steps may add up.
+    """
+    logs = np.log(np.asarray(values, dtype=np.float64))
+    found: dict[int, float] = {}
+    todo = [(0, len(logs))]
+    while todo:
+        start, end = todo.pop()
+        strong = strongest(logs[start:end])
+        if strong is not None:
+            at = start + strong[0]
+            found[at] = strong[1]
+            todo += [(start, at), (at, end)]
+    while found:
+        edges = [0, *sorted(found), len(logs)]
+        levels = zip(edges, edges[1:], edges[2:], strict=False)
+        kept = [_between(logs[start:at], logs[at:end], at, found[at]) for start, at, end in levels]
+        weakest = min(kept, key=_beyond)
+        if _beyond(weakest) > FLOOR:
+            return kept
+        del found[weakest.at]
+    return []
+
+
+def exact_splits(values: Sequence[float]) -> list[Split]:
+    """Return every change of a series without noise: modelled values differ only where the model does."""
+    pairs = enumerate(itertools.pairwise(values), 1)
+    return [
+        Split(at, before, after, after / before - 1)
+        for at, (before, after) in pairs
+        if not math.isclose(before, after, rel_tol=1e-9)
+    ]
+
+
+def strongest(logs: Values) -> tuple[int, float] | None:
+    """Return position and p of the strongest split of a series, or None where it is not significant.
+
+    Shuffling stops as soon as the answer can only be no (Besag and Clifford, Biometrika 78, 1991).
+    """
+    n = len(logs)
+    # Without a pair of values that lie further apart than the floor there can be no change beyond it.
+    if n < 2 * FEWEST or np.ptp(logs) <= math.log1p(FLOOR):
+        return None
+    strength = strengths(logs[None])[0]
+    at, seen = int(np.argmax(strength.max(axis=1))) + 1, float(strength.max())
+    may_exceed = math.floor(SIGNIFICANCE * (SHUFFLES + 1)) - 1
+    orders, exceeded, together = _orders(n), 0, max(1, MOST_NUMBERS // n**2)
+    for start in range(0, SHUFFLES, together):
+        shuffled = strengths(logs[orders[start : start + together]])
+        # The sums of a shuffled series are rounded differently.
+        exceeded += int((shuffled.max(axis=(1, 2)) >= seen * (1 - 1e-9)).sum())
+        if exceeded > may_exceed:
+            return None
+    return at, (exceeded + 1) / (SHUFFLES + 1)
+
+
+def strengths(series: Values) -> Values:
+    """Return q of every split of each of several series (m, n): [m, t - 1, k - 1] sets values 0..t against t..k.
+
+    q = ab/(a+b) (2 mean|x-y| - mean|x-x'| - mean|y-y'|) for sides of a and b values; 0 where either has too few. The
+    second side need not reach to the end, so that a slower spell is found although it is over. Source: Matteson and
+    James, (5) to (7), with |x-y| to the power 1.
+    """
+    q = np.abs(series[:, :, None] - series[:, None, :])
+    # The sum of distances of the first t from the first k values.
+    np.cumsum(q, axis=1, out=q)
+    np.cumsum(q, axis=2, out=q)
+    across, first, second = _weights(series.shape[1])
+    inside = np.diagonal(q, axis1=1, axis2=2)
+    return q * across + inside[:, :, None] * first + inside[:, None, :] * second
+
+
+@cache
+def _weights(n: int) -> tuple[Values, Values, Values]:
+    """Return what the sums S(t, k), S(t, t) and S(k, k) count in q, each of shape (n, n).
+
+    Sums over x-x' are S(t, t), over x-y S(t, k) - S(t, t), over y-y' S(k, k) - 2 S(t, k) + S(t, t).
+    """
+    t, k = np.arange(1.0, n + 1)[:, None], np.arange(1.0, n + 1)[None, :]
+    a, b = np.broadcast_arrays(t, k - t)
+    fits = (a >= FEWEST) & (b >= FEWEST)
+    a, b = np.where(fits, a, 2), np.where(fits, b, 2)
+    xy, xx, yy = 2 / (a + b), b / ((a + b) * (a - 1)), a / ((a + b) * (b - 1))
+    return np.where(fits, xy + 2 * yy, 0), np.where(fits, -xy - xx - yy, 0), np.where(fits, -yy, 0)
+
+
+@cache
+def _orders(n: int) -> NDArray[np.intp]:
+    """Return the shufflings of a series of this length, the same ones every time: the same runs, the same answer."""
+    return np.argsort(np.random.default_rng(SEED).random((SHUFFLES, n)), axis=1)
+
+
+def _between(before: Values, after: Values, at: int, p: float) -> Split:
+    """Return the change between two neighbouring levels, with the interval of the difference of their means."""
+    estimate = from_sessions(before, after)
+    change, reach = float(estimate.change), student_t(0.025, estimate.degrees) * float(estimate.error)
+    return Split(
+        at=at, before=math.exp(before.mean()), after=math.exp(after.mean()), share=math.expm1(change),
+        interval=(math.expm1(change - reach), math.expm1(change + reach)), p=p,
+    )  # fmt: skip
+
+
+def _beyond(split: Split) -> float:
+    """Return the end of a split's interval that is nearest to no change, as a slowdown; below 0 if it holds that."""
+    low, high = split.interval or (split.share, split.share)
+    return low if split.share > 0 else 1 / (1 + high) - 1
