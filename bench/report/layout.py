@@ -29,8 +29,8 @@ class Table:
 
     def one_line_each(self) -> Table:
         """Return the table with every cell and note on one line: a stray line break or cursor code breaks a row."""
-        rows = [[_plain(cell) for cell in row] for row in self.rows]
-        return Table(self.columns, rows, [_plain(note) for note in self.notes], self.title)
+        rows = [[plain(cell) for cell in row] for row in self.rows]
+        return Table(self.columns, rows, [plain(note) for note in self.notes], self.title)
 
     def without(self, index: int) -> Table:
         """Return the table without one column."""
@@ -46,5 +46,6 @@ class Table:
         return table
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return a text on one line, without control codes: what does not print becomes a space."""
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
