@@ -28,23 +28,27 @@ def read_operands(words: tuple[str, ...], names: tuple[str, ...], overrides: dic
     """
     files = {word: _load(word, words) for word in words if is_file(word)}
     if files and not names and not overrides:
-        cases: list[Case] = []
-        for operand in itertools.chain.from_iterable(files.values()):
-            cases += [_case(row, operand.label) for row in operand.rows]
+        operands = itertools.chain.from_iterable(files.values())
+        every = [(row, operand.label) for operand in operands for row in operand.rows]
+        wanted = {row.case_id for row, _ in every}
+        # What a person's own test calls is no case: it stands beside other files only.
+        cases = [_case(row, label) for row, label in every if "test" not in row.definition]
+        if not cases and len(files) < len(words):
+            raise DefinitionError(f"{every[0][1]}: holds tests only, which cannot be modelled; compare it with a file")
     else:
         cases = select_cases(names or DEFAULT_WORKLOADS, overrides)
+        wanted = {case.case_id for case in cases}
     cases = list({case.case_id: case for case in cases}.values())
-    wanted = {case.case_id for case in cases}
-    operands: list[Operand] = []
+    sides: list[Operand] = []
     for word in words:
         if word in files:
-            operands += [
+            sides += [
                 Operand(each.label, [row for row in each.rows if row.case_id in wanted], each.environment)
                 for each in files[word]
             ]
         else:
-            operands.append(_modelled(word, cases))
-    return operands
+            sides.append(_modelled(word, cases))
+    return sides
 
 
 def is_file(word: str) -> bool:

@@ -91,7 +91,7 @@ def rate(row: Row) -> str:
     # A kernel under the ridge of any machine (about 20 FLOP a byte) is judged by bytes.
     if row.flops and row.flops > 20 * moved:
         return scaled(row.flops / row.step_s, "FLOP/s")
-    return scaled(moved / row.step_s, "B/s")
+    return scaled(moved / row.step_s, "B/s") if moved else MISSING
 
 
 def plus_minus(row: Row) -> str:

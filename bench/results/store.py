@@ -144,18 +144,27 @@ def _opened(path: Path, mode: str) -> BinaryIO:
 
 
 def load_run(path: Path) -> Run:
-    """Read a run file or a journal.
+    """Read a run file, a journal, or what pytest-benchmark saved.
 
     Raises: ResultError for a file that is missing, cut off, foreign, or of a newer schema.
     """
     if path.suffix == ".jsonl":
         return _read_journal(path)[0]
     content = _content(path)
+    foreign = _pytest_benchmark(content, path)
+    if foreign is not None:
+        return foreign
     _check_schema(path, content)
     try:
         return msgspec.json.decode(content, type=Run)
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise ResultError(f"{project.shown(path)}: {_first_line(error)}; not as bench wrote it, {START_ANEW}") from None
+
+
+def _pytest_benchmark(content: bytes, path: Path) -> Run | None:
+    from bench.results.pytest_benchmark.read import is_document, read
+
+    return read(content, project.shown(path)) if is_document(content) else None
 
 
 def _content(path: Path) -> bytes:
