@@ -1,0 +1,140 @@
+"""Two sides measured in turns: the order changes, pairs stay pairs, and a side that cannot speak says why."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError
+from bench.measure import turns
+from bench.measure.runner import Planned
+from bench.measure.turns import Place, Speaker, in_turns
+from bench.workloads.schema import Case
+
+CASES = [
+    Planned(
+        "cpu",
+        Case(workload="a", phase="kernel", kernel="gemm", dtype="bf16", dims={"m": m, "n": 8, "k": 8}, time_s=0.1),
+        True,
+    )
+    for m in (1, 2)
+]
+
+
+class Told:
+    """Sides that write down who measured what, and answer as they are told."""
+
+    def __init__(self, row, answers=None):
+        self.row, self.answers, self.calls, self.opened = row, answers or {}, [], 0
+
+    def __call__(self, place):
+        told, side = self, place.python
+        told.opened += 1
+
+        class Side:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                return None
+
+            def measure(self, each):
+                told.calls.append((side, each.case.dims["m"]))
+                changes = told.answers.get((side, each.case.dims["m"]), [])
+                return told.row(case_id=each.case.case_id, step_s=1.0, **(changes.pop(0) if changes else {}))
+
+        return Side()
+
+
+@pytest.fixture
+def sides(monkeypatch, row):
+    def make(answers=None):
+        told = Told(row, answers)
+        monkeypatch.setattr(turns, "Speaker", told)
+        return told
+
+    return make
+
+
+OLD, NEW = Place(Path(), "old"), Place(Path(), "new")
+
+
+def test_the_order_changes_from_pair_to_pair_and_from_case_to_case(sides):
+    told = sides()
+    pairs = in_turns(CASES, 2, NEW, OLD)
+    assert told.calls == [
+        ("old", 1), ("new", 1), ("new", 2), ("old", 2),
+        ("new", 1), ("old", 1), ("old", 2), ("new", 2),
+    ]  # fmt: skip
+    assert told.opened == 4  # both sides afresh for each of two pairs
+    assert {key: len(rows) for key, rows in pairs.baseline.items()} == {each.key: 2 for each in CASES}
+    assert {key: len(rows) for key, rows in pairs.candidate.items()} == {each.key: 2 for each in CASES}
+
+
+def test_without_a_baseline_one_side_is_measured(sides):
+    told = sides()
+    pairs = in_turns(CASES[:1], 3, NEW, None)
+    assert told.calls == [("new", 1)] * 3
+    assert not pairs.baseline
+    assert len(pairs.candidate[CASES[0].key]) == 3
+
+
+def test_a_pair_of_which_one_failed_is_in_neither_side(sides):
+    sides({("old", 1): [{}, {"status": "error", "reason": "lost"}]})
+    pairs = in_turns(CASES, 3, NEW, OLD)
+    assert len(pairs.baseline[CASES[0].key]) == len(pairs.candidate[CASES[0].key]) == 2
+    assert len(pairs.candidate[CASES[1].key]) == 3
+    assert pairs.failed == {CASES[0].key: "error: lost"}
+
+
+def test_a_disturbed_pair_is_tried_again_and_the_quietest_try_counts(sides):
+    told = sides(
+        {
+            ("new", 1): [
+                {"others_cores": 1.0, "wall_s": 1},
+                {"others_cores": 0.5, "wall_s": 2},
+                {"others_cores": 0.8, "wall_s": 3},
+            ]
+        }
+    )
+    pairs = in_turns(CASES[:1], 4, NEW, OLD)
+    assert len(told.calls) == 2 * (4 + 2)  # three tries of the first pair
+    assert pairs.candidate[CASES[0].key][0].wall_s == 2
+
+
+def test_tries_come_to_an_end_where_every_pair_is_disturbed(sides):
+    told = sides({("old", 1): [{"others_cores": 1.0} for _ in range(99)]})
+    pairs = in_turns(CASES[:1], 3, NEW, OLD)
+    assert len(told.calls) == 2 * (3 + 3)  # as many again as there are pairs, and no more
+    assert len(pairs.baseline[CASES[0].key]) == 3
+
+
+def test_a_place_of_a_checkout_comes_first_on_the_path(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/mine")
+    assert Place(Path("/t/below"), root=Path("/t")).environment()["PYTHONPATH"] == "/t:/t/src:/mine"
+    assert Place(Path("/here")).environment()["PYTHONPATH"] == "/mine"
+
+
+def test_a_side_that_cannot_speak_says_why(tmp_path):
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "__init__.py").write_text("")
+    with (
+        Speaker(Place(tmp_path, root=tmp_path)) as side,
+        pytest.raises(BenchError, match=r"cannot measure there .*No module named"),
+    ):
+        side.measure(CASES[0])
+
+
+def test_a_python_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(BenchError, match="no such file"):
+        Speaker(Place(tmp_path, "/no/such/python"))
+
+
+@pytest.mark.slow
+def test_a_side_measures_in_a_process_of_its_own(tmp_path):
+    with Speaker(Place(tmp_path, sys.executable)) as side:
+        rows = [side.measure(each) for each in CASES]
+    assert [row.status for row in rows] == ["ok", "ok"]
+    assert [row.case_id for row in rows] == [each.case.case_id for each in CASES]
