@@ -24,6 +24,7 @@ COMMANDS = {
     "devices": "List devices: those of this machine and every sheet; or one sheet with its sources.",
     "workloads": "List workloads, suites and models; or one workload with its cases.",
     "explain": "Explain a metric, or one row: its inputs, where each comes from, its kernels.",
+    "export": "Write a run in the form that another tool reads: pytest-benchmark, CSV, JSON.",
     "doctor": "Say what would disturb a measurement on this machine, and what to do.",
     "calibrate": "Fit the cost model to measured kernels, or find the peaks that this machine reaches.",
     "validate": "Say how far off the cost model is, on a table of measured kernels or served configurations.",
