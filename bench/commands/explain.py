@@ -19,6 +19,7 @@ from bench.report.terminal import emit, table_text, width_of
 from bench.results.compare import source_of
 from bench.results.metrics import METRICS, Metric
 from bench.results.record import KernelCost, Row
+from bench.results.sessions import fold, key_of
 from bench.results.store import list_runs, load_run, newest_run
 from bench.units import MISSING, data_size, percent, scaled, seconds
 from bench.workloads.sweep import select_cases
@@ -47,7 +48,9 @@ def command(what: str | None, run_file: str | None, device: str | None, form: st
         if form == "json":
             emit(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
         else:
-            emit("\n\n".join([*(_row_text(row) for row in rows), *filter(None, [published_text(rows)])]))
+            shown = fold(rows)
+            texts = [_row_text(row, [each for each in rows if key_of(each) == key_of(row)]) for row in shown]
+            emit("\n\n".join([*texts, *filter(None, [published_text(shown)])]))
 
 
 def _all_metrics(form: str) -> None:
@@ -91,7 +94,7 @@ def _from_run(what: str, run_file: str | None) -> list[Row]:
             f"'{what}' is neither a metric nor a row of {project.shown(path)}{nearest(what, known, 2)}"
             " (see: bench explain)"
         )
-    return rows if exact else rows[:1]
+    return rows if exact else [row for row in rows if key_of(row) == key_of(rows[0])]
 
 
 def _newest(what: str) -> Path:
@@ -102,17 +105,19 @@ def _newest(what: str) -> Path:
     return newest_run(folder)
 
 
-def _row_text(row: Row) -> str:
+def _row_text(row: Row, sessions: list[Row]) -> str:
     head = [f"{row.case_id} on {row.device_name} ({row.device}), per {row.unit}"]
-    head += [f"  {name:<13}{value}" for name, value in _facts(row) if value]
+    head += [f"  {name:<13}{value}" for name, value in _facts(row, sessions) if value]
     if not row.kernels:
         return "\n".join(head)
     return "\n".join([*head, "", table_text(_kernel_table(row), width_of(sys.stdout))])
 
 
-def _facts(row: Row) -> list[tuple[str, str]]:
+def _facts(row: Row, sessions: list[Row]) -> list[tuple[str, str]]:
     how = "measured here" if row.source == "measured" else "modelled from the sheet's peaks and a calibration"
     samples = f"median of {len(row.samples_s)} samples" if row.samples_s else "sum of its kernels and host overhead"
+    if row.sessions > 1:
+        samples = f"geometric mean of {row.sessions} sessions' medians"
     warm = f"; warm-up {row.warmup_samples} runs, {seconds(row.warmup_s)}" if row.warmup_s is not None else ""
     return [
         ("status", row.status + (f": {row.reason}" if row.reason else "")),
@@ -123,6 +128,7 @@ def _facts(row: Row) -> list[tuple[str, str]]:
             "step",
             "" if row.step_s is None else f"{mark(row)}{seconds(row.step_s)} +- {plus_minus(row)}, {samples}{warm}",
         ),
+        ("sessions", ", ".join(map(_session, sessions)) if len(sessions) > 1 else ""),
         ("launched", launch(row) + (f": {row.launch_reason}" if row.launch_reason else "")),
         ("interval", row.interval_kind or ""),
         ("stopped", row.stop_reason or ""),
@@ -137,6 +143,11 @@ def _facts(row: Row) -> list[tuple[str, str]]:
         ("notes", "; ".join(row.notes)),
         ("definition", f"{row.definition_hash} {msgspec.json.encode(row.definition).decode()}"),
     ]
+
+
+def _session(row: Row) -> str:
+    """One session: its median, or why it has none."""
+    return f"{row.session}: {seconds(row.step_s) if row.status == 'ok' else f'{row.status} ({row.reason})'}"
 
 
 def _work(row: Row) -> str:

@@ -14,6 +14,7 @@ from bench.devices.sheet import known_sheets
 from bench.errors import DefinitionError, ResultError, listed, nearest
 from bench.measure.rows import case_of, modelled_rows
 from bench.results.compare import Operand
+from bench.results.sessions import fold
 from bench.results.store import load_run
 from bench.workloads.schema import Case
 from bench.workloads.sweep import select_cases
@@ -68,7 +69,7 @@ def _load(word: str, words: tuple[str, ...]) -> list[Operand]:
     sides: list[Operand] = []
     for device in devices:
         alone = device if len(words) == 1 else f"{stem}:{device}"
-        rows = [row for row in run.rows if row.device == device]
+        rows = fold(row for row in run.rows if row.device == device)
         sides.append(Operand(stem if len(devices) == 1 else alone, rows, run.environment))
     return sides
 

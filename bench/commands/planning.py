@@ -12,7 +12,7 @@ from bench.commands.progress import expected_s
 from bench.devices.adapter import open_device, present_devices
 from bench.devices.sheet import known_sheets, load_sheet
 from bench.errors import BenchError, DefinitionError, listed, nearest
-from bench.measure.runner import Planned
+from bench.measure.runner import Planned, in_order
 from bench.operators.cost import read_cost
 from bench.report.layout import Column, Table
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
@@ -34,6 +34,7 @@ class Request:
     memory_gb: float | None = None
     check: bool = False
     allow_busy: bool = False
+    sessions: int = 1
 
 
 def plan(asked: Request) -> list[Planned]:
@@ -86,10 +87,13 @@ def show_plan(asked: Request, form: str, no_color: bool) -> None:
     ])  # fmt: skip
     for each in planned:
         table.rows.append(_planned_cells(each))
-    about = seconds(expected_s(planned)) if any(each.present for each in planned) else "a moment"
-    table.notes = [f"{len(planned)} cases, about {about}. Nothing was run."]
+    order = in_order(planned, asked.sessions)
+    measured = any(each.present for each in planned)
+    about = seconds(expected_s(order)) if measured else "a moment"
+    sessions = f" in {asked.sessions} sessions" if asked.sessions > 1 and measured else ""
+    table.notes = [f"{len(planned)} cases{sessions}, about {about}. Nothing was run."]
     if form in ("json", "jsonl"):
-        lines = [msgspec.json.encode(each).decode() for each in planned]
+        lines = [msgspec.json.encode(each).decode() for each in order]
         emit("[" + ",\n".join(lines) + "]" if form == "json" else "\n".join(lines))
     elif form in ("md", "csv"):
         emit(markdown(table))

@@ -24,10 +24,14 @@ def expected_s(planned: list[Planned]) -> float:
 
 
 class Progress:
-    """Shows a run; use as a context manager and call it with each event."""
+    """Shows a run; use as a context manager and call it with each event.
+
+    planned: the cases of all sessions, in the order in which they run.
+    """
 
     def __init__(self, planned: list[Planned], quiet: bool) -> None:
         self.planned = planned
+        self.sessions = max((each.session for each in planned), default=1)
         self.quiet = quiet
         self.rows: list[Row] = []
         self._start = time.monotonic()
@@ -71,7 +75,7 @@ class Progress:
             self._bar.update(
                 self._task,
                 completed=done,
-                description=f"{event.planned.case.case_id}{phase}",
+                description=f"{self._session(event)}{event.planned.case.case_id}{phase}",
                 left=f"about {seconds(left)} left",
             )
 
@@ -82,7 +86,10 @@ class Progress:
             text = f"{seconds(row.step_s):>9}{spread}  {rate(row)}"
         else:
             text = f"{row.reason}"
-        return f"{number}  {row.status:<11} {row.case_id}  {text}"
+        return f"{number}  {self._session(event)}{row.status:<11} {row.case_id}  {text}"
+
+    def _session(self, event: Event) -> str:
+        return f"session {event.planned.session}/{self.sessions}  " if self.sessions > 1 else ""
 
     def _say(self, text: str) -> None:
         if self._bar is not None:

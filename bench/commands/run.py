@@ -18,6 +18,8 @@ from bench.project import runs_folder
     "  [default: the first accelerator, else cpu]",
 )  # fmt: skip
 @options.sweep
+@click.option("--sessions", type=click.IntRange(1, 1000), metavar="N",
+              help="Measure every case N times, in new processes and another order.  [default: 1]")  # fmt: skip
 @click.option("--out", metavar="FOLDER", help="Where run files go.  [default: results/runs, or BENCH_RESULTS]")
 @click.option("--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]",
               help="Continue an interrupted run: the newest, or the journal named.")  # fmt: skip
@@ -30,9 +32,9 @@ from bench.project import runs_folder
 @options.quiet
 @options.no_color
 def command(
-    names: tuple[str, ...], devices: tuple[str, ...], out: str | None, resume: str | None, dry_run: bool,
-    check: bool, allow_busy: bool, limit: float | None, memory: float | None, form: str, quiet: bool, no_color: bool,
-    **sweep: Any,
+    names: tuple[str, ...], devices: tuple[str, ...], sessions: int | None, out: str | None, resume: str | None,
+    dry_run: bool, check: bool, allow_busy: bool, limit: float | None, memory: float | None, form: str, quiet: bool,
+    no_color: bool, **sweep: Any,
 ) -> int:  # fmt: skip
     """Measure WORKLOADs on this machine, or model them on DEVICEs that are not here.
 
@@ -43,19 +45,27 @@ def command(
     bench run                                      the smoke suite on this CPU
     bench run decode --batch 1,8 --context 1k:8k:x2
     bench run deepseek-r1-decode -d ascend-910c -d h100-sxm
+    bench run --sessions 5                         the noise between processes, and not only inside of one
     bench run llama-3.1-8b-decode --layers 2       two layers measured, scaled to all
     """
     from bench.commands import planning, running
 
-    if resume is not None and (names or devices or dry_run or any(value not in (None, ()) for value in sweep.values())):
-        raise click.UsageError("--resume goes on as the run was planned: leave out workloads, devices and sweep flags")
+    planned_anew = names or devices or dry_run or sessions or any(value not in (None, ()) for value in sweep.values())
+    if resume is not None and planned_anew:
+        raise click.UsageError(
+            "--resume goes on as the run was planned: leave out workloads, devices, sessions and sweep flags"
+        )
     asked = planning.Request(
         names=names or ("smoke",), devices=devices, overrides=options.overrides(sweep),
         time_s=sweep["time_s"], memory_gb=memory, check=check, allow_busy=allow_busy,
+        sessions=sessions or 1,
     )  # fmt: skip
     if dry_run:
         planning.show_plan(asked, form, no_color)
         return 0
     folder = runs_folder(out)
-    started = running.resume(folder, resume) if resume is not None else running.start(asked, folder)
+    if resume is not None:
+        started = running.resume(folder, resume, allow_busy=allow_busy)
+    else:
+        started = running.start(asked, folder)
     return running.go(started, limit_s=limit, memory_gb=memory, form=form, quiet=quiet, no_color=no_color)

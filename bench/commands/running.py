@@ -18,16 +18,23 @@ from bench.devices.adapter import open_device
 from bench.devices.sheet import load_sheet
 from bench.errors import DeviceError, ResultError
 from bench.measure.before import device_facts
-from bench.measure.runner import Limits, Planned, run_cases
+from bench.measure.runner import Limits, Planned, in_order, run_cases, to_do
 from bench.report.rows import as_csv, as_json, as_jsonl, run_table, summary_line
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
-from bench.results.environment import collect, command_line, load_average
+from bench.results.environment import changes, collect, command_line, load_average
+from bench.results.machine import machine
+from bench.results.record import Environment
+from bench.results.sessions import fold
 from bench.results.store import Journal, load_run, new_run, new_run_id, newest_journal
 from bench.units import seconds
 
 INTERRUPTED = 130
 CASE_FAILED = 4
 FAILED = ("error", "timeout", "oom", "invalid")
+
+
+# From this schema on a run records all that `machine` tells of a device.
+MACHINE_SCHEMA = 3
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,11 @@ class Started:
     journal: Journal
     planned: list[Planned]
     resumed: int = 0
+
+    @property
+    def order(self) -> list[Planned]:
+        """The cases of all sessions, as they run."""
+        return in_order(self.planned, self.journal.run.environment.sessions)
 
 
 def start(asked: Request, folder: Path) -> Started:
@@ -49,25 +61,37 @@ def start(asked: Request, folder: Path) -> Started:
         from bench.measure.worker import NO_TORCH
 
         raise DeviceError(f"{NO_TORCH}; modelling does not: bench run {' '.join(asked.names)} -d h100-sxm")
-    devices: dict[str, dict[str, str]] = {}
-    for device in dict.fromkeys(each.device for each in planned if each.present):
-        devices[device], busy = device_facts(device, allow_busy=asked.allow_busy)
-        planned = [msgspec.structs.replace(p, busy=busy) if p.device == device else p for p in planned]
+    planned, devices = _before(planned, allow_busy=asked.allow_busy)
     for each in planned:
         if not each.present:
             devices.setdefault(each.device, {"name": load_sheet(each.device).name, "modelled": "from its sheet"})
-    mark = fingerprint(open_device("cpu").facts())
-    environment = collect(command_line(), devices, mark)
+    environment = _environment(devices)
     if any(each.present for each in planned):
-        environment.warnings = _warnings()
+        environment.warnings, environment.sessions = _warnings(), asked.sessions
+    elif asked.sessions > 1:
+        environment.warnings = ["nothing is measured: one session, any other would come out the same"]
     run = new_run(new_run_id("+".join(list(devices)[:2])), environment, [msgspec.to_builtins(p) for p in planned])
     return Started(Journal.create(folder, run), planned)
 
 
-def resume(folder: Path, name: str) -> Started:
+def _before(planned: list[Planned], *, allow_busy: bool) -> tuple[list[Planned], dict[str, dict[str, str]]]:
+    """Return the plan, marked where others use a device, and the facts of each device that is measured."""
+    devices: dict[str, dict[str, str]] = {}
+    for device in dict.fromkeys(each.device for each in planned if each.present):
+        devices[device], busy = device_facts(device, allow_busy=allow_busy)
+        planned = [msgspec.structs.replace(p, busy=busy) if p.device == device else p for p in planned]
+    return planned, devices
+
+
+def _environment(devices: dict[str, dict[str, str]]) -> Environment:
+    return collect(command_line(), devices, fingerprint(open_device("cpu").facts()))
+
+
+def resume(folder: Path, name: str, *, allow_busy: bool = False) -> Started:
     """Reopen an interrupted run: the newest journal, or the one named.
 
-    Raises: ResultError when there is none, or it does not say what was planned.
+    Raises: ResultError when there is none, it does not say what was planned, or was begun on another machine;
+    DeviceError when a device is not here or in use.
     """
     path = Path(name) if name else newest_journal(folder)
     if path.suffix != ".jsonl":
@@ -77,13 +101,25 @@ def resume(folder: Path, name: str) -> Started:
         planned = [msgspec.convert(each, Planned) for each in journal.run.planned]
     except msgspec.ValidationError as error:
         raise ResultError(f"{project.shown(path)}: its plan cannot be read ({error}); start anew") from None
-    mark = fingerprint(open_device("cpu").facts())
-    if any(each.present for each in planned) and mark != journal.run.environment.fingerprint:
-        raise ResultError(
-            f"{project.shown(path)}: was begun on another machine ({journal.run.environment.cpu});"
-            " its measurements cannot be mixed with this one's, start anew"
-        )
+    # Who allowed others when the run began need not say so again.
+    planned, devices = _before(planned, allow_busy=allow_busy or any(each.busy for each in planned))
+    if devices:
+        _same_machine(journal, _environment(devices), list(devices))
     return Started(journal, planned, len(journal.run.rows))
+
+
+def _same_machine(journal: Journal, now: Environment, devices: list[str]) -> None:
+    run = journal.run
+    for device in devices:
+        then_facts, now_facts = machine(run.environment, device), machine(now, device)
+        if run.schema < MACHINE_SCHEMA:
+            now_facts = {name: value for name, value in now_facts.items() if name in then_facts}
+        moved = changes(then_facts, now_facts)
+        if moved:
+            raise ResultError(
+                f"{project.shown(journal.path)}: was begun on another machine ({device}: {'; '.join(moved)});"
+                " its measurements cannot be mixed with this one's, start anew"
+            )
 
 
 def go(
@@ -95,7 +131,7 @@ def go(
         _announce(started)
     limits = Limits(limit_s, None if memory_gb is None else memory_gb * 1e9)
     interrupted, failure, path = False, None, journal.path
-    with Progress(planned, quiet) as progress:
+    with Progress(started.order, quiet) as progress:
         try:
             run_cases(planned, journal, progress, limits)
         except KeyboardInterrupt:
@@ -121,17 +157,16 @@ def go(
 
 
 def _announce(started: Started) -> None:
-    planned = started.planned
-    measured = [each for each in planned if each.present]
-    run = started.journal.run
+    run, order = started.journal.run, started.order
+    left = to_do(order, run.rows)
     for device, facts in run.environment.devices.items():
         how = "modelled, it is not on this machine" if "modelled" in facts else "measured"
         emit(f"device  {device}: {facts['name']} ({how})", sys.stderr)
-    left = len(planned) - started.resumed
-    about = f", about {seconds(expected_s(measured))}" if measured else ""
-    emit(f"plan    {len(planned)} cases{about}. Ctrl-C saves what is finished.", sys.stderr)
+    sessions = f" in {run.environment.sessions} sessions" if run.environment.sessions > 1 else ""
+    about = f", about {seconds(expected_s(left))}" if any(each.present for each in left) else ""
+    emit(f"plan    {len(started.planned)} cases{sessions}{about}. Ctrl-C saves what is finished.", sys.stderr)
     if started.resumed:
-        emit(f"resumed {started.journal.path.name}: {started.resumed} rows kept, {max(left, 0)} cases left", sys.stderr)
+        emit(f"resumed {started.journal.path.name}: {started.resumed} rows kept, {len(left)} cases left", sys.stderr)
     for warning in run.environment.warnings:
         emit(f"! {warning}", sys.stderr)
 
@@ -140,7 +175,9 @@ def _conclude(rows: list[Any], path: Path, interrupted: bool) -> None:
     timed = sum(row.timed_s or 0 for row in rows)
     wall = sum(row.wall_s or 0 for row in rows)
     share = f" {timed / wall:.0%} of the time inside timed or warm-up regions." if wall and timed else ""
-    emit(f"{summary_line(rows)}.{share}", sys.stderr)
+    sessions = max((row.session for row in rows), default=1)
+    within = f"; {sessions} sessions" if sessions > 1 else ""
+    emit(f"{summary_line(rows)}{within}.{share}", sys.stderr)
     if interrupted:
         emit(
             f"interrupted; saved {project.shown(path)}. Go on with: bench run --resume {project.shown(path)}",
@@ -153,18 +190,18 @@ def _conclude(rows: list[Any], path: Path, interrupted: bool) -> None:
 
 
 def print_rows(journal: Journal, form: str, no_color: bool) -> None:
-    """Print a run's rows on stdout in the form asked for."""
+    """Print a run's rows on stdout in the form asked for: JSON as they are, tables with one row for all sessions."""
     rows = journal.run.rows
     if form == "json":
         emit(as_json(journal.run))
     elif form == "jsonl":
         emit(as_jsonl(rows))
     elif form == "csv":
-        emit(as_csv(rows))
+        emit(as_csv(fold(rows)))
     elif form == "md":
-        emit(markdown(run_table(rows)))
+        emit(markdown(run_table(fold(rows))))
     elif rows:
-        emit(table_text(run_table(rows), width_of(sys.stdout), bold=colored(sys.stdout, no_color)))
+        emit(table_text(run_table(fold(rows)), width_of(sys.stdout), bold=colored(sys.stdout, no_color)))
 
 
 def _warnings() -> list[str]:

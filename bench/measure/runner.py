@@ -14,7 +14,7 @@ import psutil
 from bench.devices.adapter import open_device
 from bench.devices.sheet import load_sheet
 from bench.errors import BenchError
-from bench.measure.processes import in_worker, started
+from bench.measure.processes import in_worker, new_server, started
 from bench.measure.rows import modelled_rows, new_row
 from bench.results.record import Row
 from bench.results.store import Journal
@@ -34,6 +34,7 @@ class Planned(msgspec.Struct, frozen=True):
 
     check: a modelled case's program is also run at reduced size on this CPU.
     busy: who else used the device when the run began; every row is marked with it.
+    session: in which pass over the cases; a plan is stored as its first.
     """
 
     device: str
@@ -41,6 +42,7 @@ class Planned(msgspec.Struct, frozen=True):
     present: bool
     check: bool = False
     busy: str = ""
+    session: int = 1
 
     @property
     def key(self) -> tuple[str, str]:
@@ -70,19 +72,45 @@ class Limits:
     memory_bytes: float | None = None
 
 
+def in_order(planned: list[Planned], sessions: int) -> list[Planned]:
+    """Return the cases of all sessions in the order in which they run.
+
+    Each session begins elsewhere, so that no case is always first or behind the same one. Modelled cases are in the
+    first only: they would come out the same.
+    """
+    measured = [each for each in planned if each.present]
+    shift = max(1, len(measured) // sessions)
+    order = list(planned)
+    for session in range(2, sessions + 1):
+        first = (session - 1) * shift % max(1, len(measured))
+        turned = measured[first:] + measured[:first]
+        order += [msgspec.structs.replace(each, session=session) for each in turned]
+    return order
+
+
+def to_do(order: list[Planned], rows: list[Row]) -> list[Planned]:
+    """Return those whose rows are not all there."""
+    done = _units_done(rows)
+    return [each for each in order if len(done.get(_pass(each), ())) < _units(each)]
+
+
 def run_cases(planned: list[Planned], journal: Journal, listen: Listen, limits: Limits = Limits()) -> None:
-    """Run what is planned and not yet in the journal; every finished case is on disk before the next starts.
+    """Run what is planned and not yet in the journal, session by session; every finished case is on disk at once.
 
     Raises: KeyboardInterrupt after Ctrl-C, with everything finished on disk; ResultError when it cannot be written.
     """
-    done: dict[tuple[str, str], set[str]] = {}
-    for row in journal.run.rows:
-        done.setdefault((row.device, row.case_id), set()).add(row.unit)
+    sessions = journal.run.environment.sessions
+    order = in_order(planned, sessions)
+    done = _units_done(journal.run.rows)
     checked: dict[bytes, tuple[bool, str]] = {}
-    for index, each in enumerate(planned):
-        if len(done.get(each.key, ())) == _units(each):
+    begun = 0
+    for index, each in enumerate(order):
+        if len(done.get(_pass(each), ())) == _units(each):
             continue
-        event = Event("start", each, index, len(planned))
+        if sessions > 1 and each.session != begun:
+            new_server()
+            begun = each.session
+        event = Event("start", each, index, len(order))
         listen(event)
         if each.present:
             rows: tuple[Row, ...] = (measure_once(each, limits, _phases(event, listen)),)
@@ -92,9 +120,20 @@ def run_cases(planned: list[Planned], journal: Journal, listen: Listen, limits: 
                 _check_program(each.case, rows, checked)
         for row in rows:
             # A run cut off between a die's row and its package's has the first already.
-            if row.unit not in done.get(each.key, ()):
+            if row.unit not in done.get(_pass(each), ()):
                 journal.add(row)
         listen(replace(event, kind="rows", rows=rows))
+
+
+def _pass(each: Planned) -> tuple[str, str, int]:
+    return *each.key, each.session
+
+
+def _units_done(rows: list[Row]) -> dict[tuple[str, str, int], set[str]]:
+    done: dict[tuple[str, str, int], set[str]] = {}
+    for row in rows:
+        done.setdefault((row.device, row.case_id, row.session), set()).add(row.unit)
+    return done
 
 
 def _phases(event: Event, listen: Listen) -> Callable[[str], None]:
@@ -137,6 +176,7 @@ def measure_once(each: Planned, limits: Limits = Limits(), told: Callable[[str],
                 break
         else:
             row = _failed(each, "error", worker.exit_reason())
+    row.session = each.session
     if row.wall_s is None:
         row.wall_s = time.monotonic() - start
     if each.busy:

@@ -145,23 +145,35 @@ def notes(rows: list[Row]) -> list[str]:
     tiers = {row.tier for row in rows if row.source == "modelled" and row.tier}
     if tiers:
         found.append(f"~ modelled, not measured (tier {', '.join(sorted(tiers))}); +- is P10 to P90 of its residuals")
-    if any(row.source == "measured" and row.interval for row in rows):
-        found.append("+- is the 95 % interval of the median inside one process; between processes noise is larger")
+    found += _spreads(rows)
     for basis in dict.fromkeys(row.power_basis for row in rows if row.power_w is not None):
         found.append(f"energy is measured, over the timed window: {basis or 'what the sensor covers is not told'}")
     for reason in dict.fromkeys(row.launch_reason for row in rows if row.launch_reason):
         found.append(f"eager: {reason}")
-    if any("unstable" in row.flags for row in rows):
+    if any(flag.startswith("unstable") for row in rows for flag in row.flags):
         found.append("unstable: the interval is wider than 3 % to a side; see: bench doctor")
     scopes = dict.fromkeys(row.scope for row in rows if row.scope)
     found += [f"covers: {scope}" for scope in scopes]
     found += by_reason(
-        (f"{row.case_id} on {row.device}", f"{row.status}: {row.reason}") for row in rows if row.status != "ok"
+        (f"{row.case_id} on {row.device}", f"{'' if row.status == 'ok' else f'{row.status}: '}{row.reason}")
+        for row in rows
+        if row.status != "ok" or row.reason
     )
     for row in rows:
         if row.source == "modelled":
             found += [note for note in row.notes if note not in found]
     return found
+
+
+def _spreads(rows: list[Row]) -> list[str]:
+    """What +- is of measured rows: of one process, or between sessions."""
+    one = "+- is the 95 % interval of the median inside one process; between processes noise is larger"
+    two = (
+        "2 sessions, one row a case: +- is the span of both and of their own intervals; from 3 on it is a 95 % interval"
+    )
+    counts = {row.sessions for row in rows if row.source == "measured" and row.interval}
+    several = "{} sessions, one row a case: +- is the 95 % interval between sessions"
+    return [{1: one, 2: two}.get(count) or several.format(count) for count in sorted(counts, reverse=True)]
 
 
 def by_reason(told: Iterable[tuple[str, str]]) -> list[str]:

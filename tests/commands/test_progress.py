@@ -70,6 +70,13 @@ def test_only_what_is_measured_takes_time(case: Callable[..., Case]) -> None:
     assert expected_s(planned[1:]) == 0
 
 
+def test_of_several_sessions_a_line_says_which(capsys: Err, case: Callable[..., Case], row: Callable[..., Row]) -> None:
+    order = [Planned("cpu", case(), True, session=session) for session in (1, 2, 3)]
+    with Progress(order, False) as progress:
+        progress(Event("rows", order[1], 1, 3, rows=(row(session=2),)))
+    assert capsys.readouterr().err.startswith("2/3  session 2/3  ok          tiny[")
+
+
 def test_an_ascii_stderr_does_not_matter(
     event: Callable[..., Event], row: Callable[..., Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,6 +181,15 @@ def measured(call: Callable[..., Done], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
+def sessions(call: Callable[..., Done], tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Three sessions of tiny products, measured on this CPU; JSON on stdout."""
+    folder = tmp_path_factory.mktemp("sessions")
+    (folder / "workloads").mkdir()
+    (folder / "workloads" / "tiny.toml").write_text(TINY)
+    return call("run", "tiny", "--sessions", "3", "--time", "0.05", "--format", "json", cwd=folder)
+
+
+@pytest.fixture(scope="session")
 def modelled(call: Callable[..., Done], tmp_path_factory: pytest.TempPathFactory) -> Done:
     """The kernel rms-norm, modelled on an H100; JSON on stdout."""
     return call("run", "rms-norm", "-d", "h100-sxm", "--format", "json", cwd=tmp_path_factory.mktemp("modelled"))

@@ -11,7 +11,7 @@ from bench.results.metrics import METRICS
 from bench.results.record import Row
 
 # What the case is, not how it went: these say themselves in the case id.
-IDENTITY = {"session", "batch", "input_len", "context", "devices"}
+IDENTITY = {"session", "sessions", "batch", "input_len", "context", "devices"}
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -11,7 +11,7 @@ import pytest
 from bench.results.record import SCHEMA_VERSION, Environment, Row, Run
 
 # A unit is one device unless its row says otherwise; nothing else may start as a number.
-COUNTED = {"session", "devices"}
+COUNTED = {"session", "sessions", "devices"}
 
 
 def numbers(record: type) -> list[str]:
