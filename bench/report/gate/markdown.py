@@ -23,7 +23,7 @@ MOST_COMMENT_CHARACTERS = 65_536
 LONGEST_NAME = 200
 FOLDED_END = ["", "</details>", ""]
 # What a number with its unit is made of; a full stop only inside a number, so that it makes no link.
-NUMBERS = re.compile(r"(?:[A-Za-z0-9 ,+~%/<>=-]|\.(?=\d))*")
+NUMBERS = re.compile(r"~?(?:[A-Za-z0-9 ,+%/<>=-]|\.(?=\d))*")
 HEADINGS = (
     ("verdict", ""), ("case", ""), ("on", ""), ("metric", ""), ("baseline", ":"), ("candidate", ":"), ("change", ":"),
     ("95 % interval", ":"), ("limit", ":"), ("detects", ":"), ("second look", ""),

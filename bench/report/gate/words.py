@@ -91,7 +91,7 @@ def _alarms(alarms: list[Finding], total: str) -> str:
 
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings as they are read: alarms first, then by verdict, the largest change first, else in their order."""
+    """Return findings as they are read: alarms first, then by verdict, then the largest change."""
     return sorted(findings, key=lambda one: (not one.alarm, ORDER.index(one.verdict), -_size(one)))
 
 
