@@ -79,6 +79,22 @@ def rms_norm(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
     return ops.rms_norm(x, ops.weight(f"{copy}.w", (d["n"],), quantized=False), 1e-6, residual)[0]
 
 
+def layer_norm(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
+    """Mean and variance normalisation with bias on [m, n]."""
+    weight, bias = (ops.weight(f"{copy}.{part}", (d["n"],), quantized=False) for part in ("w", "b"))
+    return ops.layer_norm(ops.input(f"{copy}.x", (d["m"], d["n"])), weight, bias)
+
+
+def swiglu(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
+    """Gate and value [m, 2 * n] to [m, n]."""
+    return ops.swiglu(ops.input(f"{copy}.x", (d["m"], 2 * d["n"])))
+
+
+def rope(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
+    """Rotary embedding of m tokens in a row, [m, heads * head_dim]."""
+    return ops.rope(ops.input(f"{copy}.x", (d["m"], d["heads"] * d["head_dim"])), d["heads"], 10_000.0)
+
+
 def memory_copy(ops: Ops, copy: str, d: Dims, routing: Routing) -> Any:
     """Copy n elements in device memory."""
     return ops.copy(ops.input(f"{copy}.x", (d["n"],)))
@@ -125,6 +141,9 @@ KERNELS: dict[str, KernelProgram] = {
     "attention_decode": KernelProgram(attention, ("batch", "context", "heads", "kv_heads", "head_dim"), "decode"),
     "mla_decode": KernelProgram(mla_decode, ("batch", "context", "heads", "kv_lora_rank", "qk_rope_dim"), "decode"),
     "rms_norm": KernelProgram(rms_norm, ("m", "n")),
+    "layer_norm": KernelProgram(layer_norm, ("m", "n")),
+    "swiglu": KernelProgram(swiglu, ("m", "n")),
+    "rope": KernelProgram(rope, ("m", "heads", "head_dim")),
     "memory_copy": KernelProgram(memory_copy, ("n",)),
     "all_reduce": KernelProgram(all_reduce, ("n", "ranks")),
     "all_gather": KernelProgram(all_gather, ("n", "ranks")),

@@ -120,7 +120,7 @@ def test_a_moe_layers_copies_end_with_the_last_one(layer, operators):
     "name",
     [
         "gemm", "grouped_gemm", "attention_prefill", "attention_decode", "mla_decode",
-        "rms_norm", "memory_copy", "all_reduce", "all_gather", "all_to_all",
+        "rms_norm", "layer_norm", "swiglu", "rope", "memory_copy", "all_reduce", "all_gather", "all_to_all",
     ],
 )  # fmt: skip
 def test_a_kernel_agrees_with_the_reference_twice(kernel, operators, name, dtype):

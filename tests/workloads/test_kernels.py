@@ -19,6 +19,9 @@ DIMS = {
     "attention_decode": {"batch": 2, "context": 512, "heads": 32, "kv_heads": 8, "head_dim": 128},
     "mla_decode": {"batch": 2, "context": 512, "heads": 16, "kv_lora_rank": 512, "qk_rope_dim": 64},
     "rms_norm": {"m": 512, "n": 4096},
+    "layer_norm": {"m": 512, "n": 4096},
+    "swiglu": {"m": 512, "n": 4096},
+    "rope": {"m": 512, "heads": 32, "head_dim": 128},
     "memory_copy": {"n": 1_000_000},
     "all_reduce": {"n": 8192, "ranks": 8},
     "all_gather": {"n": 8192, "ranks": 8},
@@ -64,6 +67,9 @@ def test_a_kernels_dims_decide_its_step(kernel, step):
         # Scores over 512 + 64, values over 512.
         ("mla_decode", 2 * 2 * 16 * 512 * 1088),
         ("rms_norm", 0),
+        ("layer_norm", 0),
+        ("swiglu", 0),
+        ("rope", 0),
         ("memory_copy", 0),
         ("all_reduce", 0),
     ],
@@ -81,6 +87,20 @@ def test_a_norm_reads_two_inputs_and_writes_two_results():
     work = work_of("rms_norm")
     assert work.total("read_bytes") == 2 * (2 * 512 * 4096 + 4096)
     assert work.total("written_bytes") == 2 * 2 * 512 * 4096
+
+
+@pytest.mark.parametrize(
+    ("kernel", "read", "written"),
+    [
+        # Weight and bias beside the input.
+        ("layer_norm", 512 * 4096 + 2 * 4096, 512 * 4096),
+        ("swiglu", 2 * 512 * 4096, 512 * 4096),
+        ("rope", 512 * 32 * 128, 512 * 32 * 128),
+    ],
+)
+def test_what_computes_row_by_row_moves_its_operands_once(kernel, read, written):
+    work = work_of(kernel)
+    assert (work.total("read_bytes"), work.total("written_bytes")) == (2 * read, 2 * written)
 
 
 def test_a_gemm_moves_its_three_matrices():
