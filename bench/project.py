@@ -122,8 +122,9 @@ def _known_values(record: object) -> dict[str, list[str]]:
     """Return key -> the words it may be, for keys that take one of a few."""
     known: dict[str, list[str]] = {}
     for field in _fields(record):
-        if isinstance(field.type, msgspec.inspect.LiteralType):
-            known.setdefault(field.encode_name, []).extend(str(value) for value in field.type.values)
+        for kind in field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,):
+            if isinstance(kind, msgspec.inspect.LiteralType):
+                known.setdefault(field.encode_name, []).extend(str(value) for value in kind.values)
     return known
 
 

@@ -27,9 +27,7 @@ def at_targets(sides: list[Operand], asked: str | None) -> Comparison | None:
     if any(side.rows for side in solved):
         return compare(solved)
     if asked:
-        raise DefinitionError(
-            f"--at {asked}: there is no decode case (tpot) or prefill case (ttft) among those compared"
-        )
+        raise DefinitionError(f"--at {asked}: no decode case (tpot) or prefill case (ttft) is among those compared")
     return None
 
 

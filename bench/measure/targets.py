@@ -110,7 +110,7 @@ def _at(case: Case, device: str, targets: list[Target], label: str) -> list[Row]
             for row in modelled_rows(case, device):
                 rows.append(missed(row, limits, late or f"even a batch of 1 takes ~{seconds(row.step_s)}", label))
             continue
-        rows += [named_by(row, limits, label) for row in _within(case, device, batch, limit_s)]
+        rows += [named_by(row, limits, label) for row in rows_within(case, device, batch, limit_s)]
     return rows
 
 
@@ -138,7 +138,7 @@ def _most_in_memory(case: Case, sheet: Sheet) -> tuple[int, str]:
     return fits, "memory capacity" if fits < most else f"largest batch solved, {most}"
 
 
-def _within(case: Case, device: str, batch: int, target_s: float) -> list[Row]:
+def rows_within(case: Case, device: str, batch: int, target_s: float) -> list[Row]:
     """Rows at this batch; a drawn routing can be a little slower than the expected one, then a little less fits."""
     for _ in range(20):
         rows = modelled_rows(msgspec.structs.replace(case, batch=batch), device)

@@ -108,28 +108,11 @@ def formula_of(row: Row, prices: Prices, way: Way, price: str | None = None) -> 
     """Return (formula, its inputs, why it cannot be worked out or ""); `price` stands for the device's own price."""
     inputs: list[Input] = []
     gaps: list[str] = []
-    own = prices.device.get(row.device)
-    money = None if own is None else (own.purchase if way == "purchase" else own.rental)
-    if price is None:
-        name = as_name(f"{'price' if way == 'purchase' else 'rent'}_{row.device}")
-        per = "" if way == "purchase" else "/h"
-        label = f"{'price' if way == 'purchase' else 'rent an hour'} of {row.device}"
-        price = _money(prices, money, name, label, f"device.{row.device}.{way}", per, inputs, gaps)
-    hours = price
-    if way == "purchase":
-        residual = _share(prices, "residual", "share of the price left at the end", "share", inputs, gaps)
-        life = _share(prices, "life_years", "life of a device", "years", inputs, gaps)
-        hosting = _money(prices, prices.hosting_per_hour, "hosting", "hosting of a device", "hosting_per_hour", "/h",
-                         inputs, gaps)  # fmt: skip
-        hours = f"({price} * (1 - {residual}) / ({life} * 8760) + {hosting})"
-    used = _share(prices, "utilization", "share of the hours in use", "share", inputs, gaps)
-    hours = f"{hours} / {used}"
+    hours = holding_term(row.device, prices, way, inputs, gaps, price)
+    hours = f"{hours} / {_share(prices, 'utilization', 'share of the hours in use', 'share', inputs, gaps)}"
     if way == "purchase" and prices.power_basis != "left-out":
         watts = _watts(row, prices, inputs, gaps)
-        pue = _share(prices, "pue", "facility power over device power (PUE)", "x", inputs, gaps)
-        power = _money(prices, prices.power_price_per_kwh, "power_price", "price of power", "power_price_per_kwh",
-                       "/kWh", inputs, gaps)  # fmt: skip
-        hours = f"({hours} + {watts} / 1000 * {pue} * {power})"
+        hours = f"({hours} + {watts} / 1000 * {power_term(prices, inputs, gaps)})"
     kind, metric = TOKENS[row.phase]
     rate = getattr(row, metric)
     inputs.append(
@@ -139,6 +122,34 @@ def formula_of(row: Row, prices: Prices, way: Way, price: str | None = None) -> 
     if not rate:
         gaps.append(f"no {kind} tokens a second")
     return f"{hours} / (3600 * rate) * 1000000", inputs, "; ".join(gaps)
+
+
+def holding_term(
+    device: str, prices: Prices, way: Way, inputs: list[Input], gaps: list[str], price: str | None = None
+) -> str:
+    """Return the term for what one device costs an hour, used or not; adds to the inputs, and to what is missing."""
+    own = prices.device.get(device)
+    money = None if own is None else (own.purchase if way == "purchase" else own.rental)
+    if price is None:
+        name = as_name(f"{'price' if way == 'purchase' else 'rent'}_{device}")
+        label = f"{'price' if way == 'purchase' else 'rent an hour'} of {device}"
+        per = "" if way == "purchase" else "/h"
+        price = _money(prices, money, name, label, f"device.{device}.{way}", per, inputs, gaps)
+    if way == "rental":
+        return price
+    residual = _share(prices, "residual", "share of the price left at the end", "share", inputs, gaps)
+    life = _share(prices, "life_years", "life of a device", "years", inputs, gaps)
+    hosting = _money(prices, prices.hosting_per_hour, "hosting", "hosting of a device", "hosting_per_hour", "/h",
+                     inputs, gaps)  # fmt: skip
+    return f"({price} * (1 - {residual}) / ({life} * 8760) + {hosting})"
+
+
+def power_term(prices: Prices, inputs: list[Input], gaps: list[str]) -> str:
+    """Return the term for the price of a kWh at the device, the facility's own use included."""
+    pue = _share(prices, "pue", "facility power over device power (PUE)", "x", inputs, gaps)
+    power = _money(prices, prices.power_price_per_kwh, "power_price", "price of power", "power_price_per_kwh", "/kWh",
+                   inputs, gaps)  # fmt: skip
+    return f"{pue} * {power}"
 
 
 def _money(

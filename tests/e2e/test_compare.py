@@ -190,10 +190,7 @@ def test_a_run_file_is_read_at_targets_only_when_asked(bench: Bench) -> None:
 def test_a_target_that_no_case_has_is_told(bench: Bench) -> None:
     done = bench("compare", "h100-sxm", "h200-sxm", "-w", "gemm", "--at", "tpot=50ms")
     assert (done.code, done.out) == (2, "")
-    assert (
-        done.err
-        == "error: --at tpot=50ms: there is no decode case (tpot) or prefill case (ttft) among those compared\n"
-    )
+    assert done.err == "error: --at tpot=50ms: no decode case (tpot) or prefill case (ttft) is among those compared\n"
 
 
 def test_a_target_of_both_times_solves_prefill_and_decode(bench: Bench) -> None:

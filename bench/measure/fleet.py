@@ -1,0 +1,173 @@
+"""Fleets for a demand: devices of each kind for its busiest time, their use over the day, energy and cost.
+
+Prefill and decode have pools of their own, of one kind of device or of two; a prompt's KV cache crosses the network
+between them in every fleet, so that mixed ones and those of one vendor are treated alike. Not modelled: queueing, the
+power of idle devices, hosts and switches, and requests that come in bursts within a part of the day.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import msgspec
+
+from bench.errors import Unsupported
+from bench.measure.capacity import Supply, decode_capacity, link_seconds, prefill_capacity, request_bytes, transfer_s
+from bench.results import cost
+from bench.results.fleet import Capacity, Cheapest, Factor, Fleet, FleetCost, Fleets, Pool, Transfer
+from bench.results.formula import evaluate
+from bench.results.prices import BASIS_WORDS, Prices
+from bench.units import GIGA, percent, three_digits
+from bench.workloads.demand import Demand
+
+DAY_S = 86_400
+JOULES_PER_KWH = 3.6e6
+
+
+def fleets(demand: Demand, supplies: list[Supply], prices: Prices | None = None, name: str = "demand") -> Fleets:
+    """Return every fleet of these kinds of devices: each alone, and each pair of prefill and decode.
+
+    Raises: DefinitionError where the demand's workloads do not fit it.
+    """
+    prefill = {each.label: _capacity_or_reason("prefill", demand, each, prices) for each in supplies}
+    decode = {each.label: _capacity_or_reason("decode", demand, each, prices) for each in supplies}
+    pairs = [(each.label, each.label) for each in supplies]
+    pairs += [(a.label, b.label) for a, b in itertools.permutations(supplies, 2)]
+    found = [_fleet(demand, (a, prefill[a]), (b, decode[b]), prices) for a, b in pairs]
+    return Fleets(
+        demand=name, summary=demand.summary, day=demand.day, mean_input=demand.mean_input,
+        mean_output=demand.mean_output, mean_context=demand.mean_context, ttft_s=demand.ttft_s, tpot_s=demand.tpot_s,
+        headroom=demand.headroom, link_bytes_per_s=demand.link_gb_per_s * GIGA, fleets=found,
+        cheapest=[_cheapest(found, way) for way in cost.WAYS] if prices is not None else [],
+        example_prices=prices is not None and prices.example,
+    )  # fmt: skip
+
+
+def _capacity_or_reason(phase: str, demand: Demand, supply: Supply, prices: Prices | None) -> Capacity | str:
+    solve = prefill_capacity if phase == "prefill" else decode_capacity
+    try:
+        return solve(demand, supply, prices)
+    except Unsupported as error:
+        return f"{phase} on {supply.label}: {error}"
+
+
+def _fleet(
+    demand: Demand, prefill: tuple[str, Capacity | str], decode: tuple[str, Capacity | str], prices: Prices | None
+) -> Fleet:
+    (a, first), (b, second) = prefill, decode
+    label = a if a == b else f"prefill {a}, decode {b}"
+    if isinstance(first, str) or isinstance(second, str):
+        return Fleet(label=label, reason="; ".join(each for each in (first, second) if isinstance(each, str)))
+    pools = [pool(demand, first), pool(demand, second)]
+    transfer = Transfer(
+        request_bytes=request_bytes(demand),
+        seconds=max(transfer_s(demand, each.tokens) for each in demand.inputs),
+        link_use=max(demand.day) * link_seconds(demand) / min(each.devices for each in pools),
+    )
+    reason = "; ".join(dict.fromkeys(each.capacity.watts_reason for each in pools if each.capacity.watts_reason))
+    joules = None if reason else sum(each.capacity.seconds * (each.capacity.watts or 0.0) for each in pools)
+    bases = dict.fromkeys(each.capacity.watts_basis for each in pools)
+    return Fleet(
+        label=label, pools=pools, transfer=transfer, joules_per_request=joules, energy_reason=reason,
+        energy_basis="" if reason else "; ".join(BASIS_WORDS[basis] for basis in bases),
+        costs=[] if prices is None else [_cost(demand, pools, joules, reason, prices, way) for way in cost.WAYS],
+    )  # fmt: skip
+
+
+def pool(demand: Demand, capacity: Capacity) -> Pool:
+    """Return the devices that a phase needs in the busiest part of the day, and where their use goes."""
+    mean, peak = sum(demand.day) / len(demand.day), max(demand.day)
+    devices = _devices(peak * capacity.seconds, demand.headroom, capacity.group)
+    interval = None
+    if capacity.interval is not None:
+        low, high = (_devices(peak * taken, demand.headroom, capacity.group) for taken in capacity.interval)
+        interval = (low, high)
+    peak_busy = peak * capacity.seconds / devices
+    factors = [
+        Factor(name="day profile", share=mean / peak,
+               text=f"{three_digits(mean)} requests/s on average, {three_digits(peak)} in the busiest part of the day"),
+        Factor(name="headroom", share=1 - demand.headroom, text=f"{percent(demand.headroom)} kept free at the peak"),
+        Factor(name="whole groups", share=min(1.0, peak_busy / (1 - demand.headroom)),
+               text=f"devices come in groups of {capacity.group}"),
+    ]  # fmt: skip
+    if capacity.target_share is not None:
+        factors.append(
+            Factor(name="service target", share=capacity.target_share,
+                   text=f"of what a busy device would yield with no target; its batch of {capacity.batch} is set by:"
+                        f" {capacity.limit}")
+        )  # fmt: skip
+    for name, share in (("FLOP/s", capacity.mfu), ("memory bandwidth", capacity.mbu)):
+        if share is not None:
+            text = f"of published {name} while busy; the step is bound by {capacity.bound}"
+            factors.append(Factor(name=f"of peak {name}", share=share, text=text))
+    return Pool(
+        capacity=capacity, devices=devices, interval=interval, busy=mean * capacity.seconds / devices,
+        peak_busy=peak_busy, factors=factors,
+    )  # fmt: skip
+
+
+def _devices(load: float, headroom: float, group: int) -> int:
+    """Return devices for a load in device-equivalents, in whole groups; a load met exactly needs no further group."""
+    return group * max(1, math.ceil(load / (1 - headroom) / group - 1e-9))
+
+
+def _cost(
+    demand: Demand, pools: list[Pool], joules: float | None, no_joules: str, prices: Prices, way: cost.Way
+) -> FleetCost:
+    """Return what a fleet costs a day; its use comes from the demand, not from the prices file's utilization."""
+    inputs: list[cost.Input] = []
+    gaps: list[str] = []
+    basis = BASIS_WORDS[prices.power_basis] if way == "purchase" else "energy is part of the rent"
+    terms = [cost.holding_term(each.capacity.device, prices, way, inputs, gaps) for each in pools]
+    energy = ""
+    if way == "purchase" and prices.power_basis != "left-out":
+        if joules is None:
+            gaps.append(no_joules)
+        kwh = (joules or 0.0) * sum(demand.day) / len(demand.day) * DAY_S / JOULES_PER_KWH
+        inputs.append(cost.Input(id="kwh_a_day", label="energy of busy devices", value=kwh, unit="kWh/d", source=basis))
+        energy = f" + kwh_a_day * {cost.power_term(prices, inputs, gaps)}"
+
+    def formula(counts: list[float]) -> str:
+        return "24 * (" + " + ".join(f"{n:g} * {t}" for n, t in zip(counts, terms, strict=True)) + ")"
+
+    whole = formula([each.devices for each in pools]) + energy
+    used = list({each.id: each for each in inputs}.values())
+    found = FleetCost(way=way, currency=prices.currency, basis=basis, formula=whole, inputs=used)
+    if gaps:
+        return msgspec.structs.replace(found, reason="; ".join(dict.fromkeys(gaps)))
+    values = {each.id: each.value or 0.0 for each in used}
+    per_day = evaluate(whole, values)
+    intervals = [each.interval for each in pools if each.interval is not None]
+    interval = None
+    if len(intervals) == len(pools):
+        low, high = (evaluate(formula([each[end] for each in intervals]) + energy, values) for end in (0, 1))
+        interval = (low, high)
+    tokens = sum(demand.day) / len(demand.day) * DAY_S * demand.mean_output
+    return msgspec.structs.replace(
+        found, per_day=per_day, interval=interval, per_million_output=per_day / tokens * 1e6,
+        idle_per_day=evaluate(formula([each.devices * (1 - each.busy) for each in pools]), values),
+    )  # fmt: skip
+
+
+def _cheapest(found: list[Fleet], way: cost.Way) -> Cheapest:
+    """Return the fleet that costs least, and which are not told apart from it."""
+    priced = [(each, c) for each in found for c in each.costs if c.way == way and c.per_day is not None]
+    left = len(found) - len(priced)
+    without = f"; {left} of {len(found)} have no cost" if left else ""
+    if not priced:
+        return Cheapest(way=way, label=None, reading=f"no fleet has a cost: {_first_reason(found, way)}")
+    best, least = min(priced, key=lambda each: each[1].per_day or 0.0)
+    front = "" if all(p.capacity.source == "measured" for p in best.pools) else "estimated: "
+    amount = f"{three_digits(least.per_day or 0.0)} {least.currency} a day ({way})"
+    top = least.interval[1] if least.interval else least.per_day or 0.0
+    near = [each.label for each, c in priced if each is not best and (c.interval or (c.per_day or 0.0,))[0] <= top]
+    apart = f"; cannot be told apart from: {', '.join(near)}" if near else ""
+    if len(priced) == 1:
+        return Cheapest(way=way, label=None, reading=f"only {best.label} has a cost, {front}{amount}{without}")
+    return Cheapest(way=way, label=best.label, reading=f"{front}{best.label}, {amount}{apart}{without}")
+
+
+def _first_reason(found: list[Fleet], way: cost.Way) -> str:
+    reasons = [c.reason for each in found for c in each.costs if c.way == way] + [each.reason for each in found]
+    return next((reason for reason in reasons if reason), "nothing to cost")

@@ -1,0 +1,154 @@
+"""Fleets that serve a demand: how many devices of which kind, how busy over the day, for how much.
+
+A fleet is a pool of devices for prefill and one for decode, of one kind or of two. Records only; they are worked out
+in bench/measure/fleet.py and printed by bench/report/fleet.py.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bench.results.cost import Input, Interval, Way
+
+
+class Factor(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that keeps a pool from being used wholly: the share it leaves, and what it is, in words."""
+
+    name: str
+    share: float
+    text: str
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """What one device does at the service target: the device-seconds that a request takes, and what that rests on.
+
+    rate: tokens a second of a device, prompt or output tokens. seconds: of a device for one request, with its interval.
+    limit: what keeps the batch from being larger. target_share: the rate over what the device would yield without
+    the target. bound, mfu, mbu: of the step at this batch. source: measured, interpolated, or modelled with its tier.
+    """
+
+    phase: str
+    device: str
+    device_name: str
+    source: str
+    dtype: str
+    case_ids: list[str]
+    rate: float
+    seconds: float
+    interval: Interval | None = None
+    batch: int | None = None
+    step_s: float | None = None
+    group: int = 1
+    devices_per_package: int = 1
+    limit: str = ""
+    target_share: float | None = None
+    bound: str | None = None
+    mfu: float | None = None
+    mbu: float | None = None
+    watts: float | None = None
+    watts_basis: str = ""
+    watts_reason: str = ""
+    notes: list[str] = []
+
+
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
+    """The devices of one phase: how many, how busy on average and in the busiest part of the day, and why no more."""
+
+    capacity: Capacity
+    devices: int
+    interval: tuple[int, int] | None
+    busy: float
+    peak_busy: float
+    factors: list[Factor]
+
+    @property
+    def packages(self) -> int:
+        return self.devices // self.capacity.devices_per_package
+
+
+class FleetCost(msgspec.Struct, frozen=True, kw_only=True):
+    """Money a day: all of it, what of it stands idle, and for a million output tokens with their prompts."""
+
+    way: Way
+    currency: str
+    basis: str
+    formula: str = ""
+    inputs: list[Input] = []
+    per_day: float | None = None
+    interval: Interval | None = None
+    idle_per_day: float | None = None
+    per_million_output: float | None = None
+    reason: str = ""
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt's KV cache on its way from the prefill to the decode device.
+
+    request_bytes: the whole cache of a mean prompt. seconds: of the longest one. link_use: share of the smaller
+    pool's links in the busiest part of the day.
+    """
+
+    request_bytes: float
+    seconds: float
+    link_use: float
+
+
+class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to serve the demand; without pools where `reason` says why not."""
+
+    label: str
+    pools: list[Pool] = []
+    transfer: Transfer | None = None
+    joules_per_request: float | None = None
+    energy_basis: str = ""
+    energy_reason: str = ""
+    costs: list[FleetCost] = []
+    reason: str = ""
+
+    @property
+    def devices(self) -> int:
+        return sum(pool.devices for pool in self.pools)
+
+    @property
+    def busy(self) -> float | None:
+        """Share of all device-hours of the day in which a device works."""
+        return sum(pool.busy * pool.devices for pool in self.pools) / self.devices if self.pools else None
+
+    @property
+    def peak_busy(self) -> float | None:
+        """The same in the busiest part of the day."""
+        return sum(pool.peak_busy * pool.devices for pool in self.pools) / self.devices if self.pools else None
+
+
+class Cheapest(msgspec.Struct, frozen=True, kw_only=True):
+    """Which fleet costs least a day, in words, and how many had no cost."""
+
+    way: Way
+    label: str | None
+    reading: str
+
+
+class Fleets(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a demand: the day, and every fleet tried."""
+
+    demand: str
+    summary: str
+    day: list[float]
+    mean_input: float
+    mean_output: float
+    mean_context: float
+    ttft_s: float
+    tpot_s: float
+    headroom: float
+    link_bytes_per_s: float
+    fleets: list[Fleet]
+    cheapest: list[Cheapest] = []
+    example_prices: bool = False
+
+    @property
+    def mean_per_s(self) -> float:
+        return sum(self.day) / len(self.day)
+
+    @property
+    def peak_per_s(self) -> float:
+        return max(self.day)
