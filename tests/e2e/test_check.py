@@ -1,0 +1,264 @@
+"""`bench check` and `bench baseline` as commands: exit codes, refusals, faults, two at once, and speed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+
+from bench.results.record import Run
+
+CASE, OTHER = "tiny[m=1]", "tiny[m=2]"
+# Logarithms -0.002 to 0.002, as on a quiet machine.
+NOISE = (0.998, 0.999, 1.0, 1.001, 1.002, 0.9985, 1.0005, 1.0015)
+
+
+@pytest.fixture
+def wrote(tmp_path, row, environment):
+    """Return a function that writes a run file: case id -> one time a session."""
+    folder = tmp_path / "results" / "runs"
+    folder.mkdir(parents=True)
+
+    def write(run_id, times, *, told=None, suffix=".json", **changes):
+        rows = [
+            row(case_id=case_id, workload=case_id.partition("[")[0], session=index + 1, step_s=seconds,
+                samples_s=[seconds] * 5, definition={"workload": "tiny"}, **changes)
+            for case_id, every in times.items()
+            for index, seconds in enumerate(every)
+        ]  # fmt: skip
+        told = told or {"name": "A CPU", "cores": "2"}
+        made = environment(devices={"cpu": told}, created=f"2026-11-21T00:00:{run_id[:2]}+00:00")
+        path = folder / f"{run_id}.json"
+        path.write_bytes(msgspec.json.encode(Run(id=run_id, environment=made, rows=rows)))
+        return str(path.relative_to(tmp_path))
+
+    return write
+
+
+@pytest.fixture
+def saved(bench, wrote):
+    """A baseline `main` of eight quiet sessions of two cases."""
+    path = wrote("01-old", {CASE: [0.001 * n for n in NOISE], OTHER: [0.002 * n for n in NOISE]})
+    assert bench("baseline", "save", "main", path).code == 0
+
+
+def test_the_same_again_is_fine(bench, wrote, saved):
+    wrote("02-new", {CASE: [0.001, 0.0010005], OTHER: [0.002, 0.002001]})
+    done = bench("check")
+    assert done.code == 0, done.out + done.err
+    assert "2 same" in done.out
+
+
+def test_a_regression_ends_in_1_and_names_case_change_and_next_step(bench, wrote, saved):
+    wrote("02-new", {CASE: [0.00106] * 3, OTHER: [0.002] * 3})
+    done = bench("check", "--no-confirm")
+    assert done.code == 1
+    assert "regressed" in done.out
+    assert CASE in done.out
+    assert "+6.0%" in done.out
+    assert f"bench baseline accept '{CASE}'" in done.out
+
+
+def test_another_machine_than_the_runs_cannot_confirm_and_says_so(bench, wrote, saved):
+    wrote("02-new", {CASE: [0.00106] * 3, OTHER: [0.002] * 3})
+    done = bench("check", "--format", "json")
+    assert done.code == 1
+    (found,) = [one for one in done.json["findings"] if one["verdict"] == "regressed"]
+    assert found["confirmed"] == "not run"
+    assert "in another machine than this one" in found["reason"]
+
+
+def test_the_document_is_kept_and_explained_by_why(bench, wrote, saved, tmp_path):
+    wrote("02-new", {CASE: [0.00106] * 3, OTHER: [0.002] * 3})
+    bench("check", "--no-confirm", "-q")
+    kept = json.loads((tmp_path / "results" / "checks" / "02-new.json").read_text())
+    assert kept["exit_code"] == 1
+    done = bench("check", "--why", CASE)
+    assert done.code == 0
+    for words in ("the check of", "01-old/1", "02-new/", "limit", "spread * sqrt(1/8 + 1/1)"):
+        assert words in done.out
+    assert OTHER not in done.out
+
+
+def test_an_accepted_change_is_no_alarm_and_keeps_its_reason(bench, wrote, saved, tmp_path):
+    wrote("02-new", {CASE: [0.00106] * 3, OTHER: [0.002] * 3})
+    assert bench("baseline", "accept", CASE, "--reason", "exact rounding").code == 0
+    done = bench("check", "--all")
+    assert done.code == 0
+    assert "exact rounding" in bench("baseline", "show", "main").out
+    assert "exact rounding" in (tmp_path / "results" / "baselines" / "main.json").read_text()
+
+
+@pytest.mark.parametrize(("changes", "crossing"), [
+    ({"told": {"name": "Another CPU", "cores": "64"}}, "machine"),
+    ({"definition_hash": "f" * 16}, "definition"),
+    ({"dtype": "fp16"}, "precision"),
+    ({"source": "modelled"}, "source"),
+])  # fmt: skip
+def test_what_is_not_alike_is_refused_unless_asked_for(bench, wrote, saved, changes, crossing):
+    wrote("02-new", {CASE: [0.001], OTHER: [0.002]}, **changes)
+    refused = bench("check", "--no-confirm")
+    assert refused.code == 5
+    assert f"{crossing} differs" in refused.out
+    crossed = bench("check", "--no-confirm", "--cross", crossing)
+    assert crossed.code == 0, crossed.out
+    assert ("estimated" in crossed.out) is (crossing == "source")
+
+
+def test_too_few_sessions_are_learning_and_never_fail(bench, wrote):
+    bench("baseline", "save", "main", wrote("01-old", {CASE: [0.001] * 4}))
+    wrote("02-new", {CASE: [0.002]})
+    done = bench("check")
+    assert done.code == 0
+    assert "learning" in done.out
+
+
+def test_a_case_that_fails_now_ends_in_4(bench, wrote, saved):
+    path = wrote("02-new", {CASE: [0.001] * 3, OTHER: [0.002] * 3}, status="error", reason="it broke")
+    done = bench("check", path)
+    assert done.code == 4
+    assert "it broke" in done.out
+
+
+def test_new_and_gone_cases_are_told_and_do_not_fail(bench, wrote, saved):
+    wrote("02-new", {CASE: [0.001] * 3, "tiny[m=3]": [0.003] * 3})
+    done = bench("check", "--format", "json")
+    verdicts = {one["case_id"]: one["verdict"] for one in done.json["findings"]}
+    assert (done.code, verdicts) == (0, {CASE: "same", OTHER: "gone", "tiny[m=3]": "new"})
+    assert bench("check", "--fail-on", "regressed,gone").code == 1
+
+
+def test_a_workload_that_was_not_run_is_not_gone(bench, wrote):
+    bench("baseline", "save", "main", wrote("01-old", {CASE: [0.001 * n for n in NOISE], "other[m=1]": [0.001] * 8}))
+    wrote("02-new", {CASE: [0.001] * 3})
+    assert "other" not in bench("check").out
+
+
+def test_identical_samples_are_no_division_by_zero(bench, wrote):
+    bench("baseline", "save", "main", wrote("01-old", {CASE: [0.001] * 8}))
+    wrote("02-new", {CASE: [0.001] * 3})
+    assert bench("check").code == 0
+    wrote("03-new", {CASE: [0.00102] * 3})
+    assert bench("check", "--no-confirm").code == 1
+
+
+def test_limits_of_a_workload_hold_for_it_alone(bench, wrote, saved, define):
+    text = 'summary = "x"\nphase = "kernel"\nkernel = "gemm"\npoints = [{ m = 1, n = 8, k = 8 }]\n'
+    define("workloads/tiny.toml", f'{text}[gate]\nfloor = "8%"\n')
+    wrote("02-new", {CASE: [0.00106] * 3, OTHER: [0.002] * 3})
+    assert bench("check", "--no-confirm").code == 0
+    define("workloads/tiny.toml", f'{text}[gate]\nfloor = "8"\n')
+    broken = bench("check", "--no-confirm")
+    assert broken.code == 1  # the limits are not read, and it says so
+    assert "'8' is no share" in broken.err
+
+
+def test_forms_are_written_beside_the_one_on_stdout(bench, wrote, saved, tmp_path):
+    wrote("02-new", {CASE: [0.00106] * 3, OTHER: [0.002] * 3})
+    done = bench(
+        "check",
+        "--no-confirm",
+        "--report",
+        "junit=out/check.xml",
+        "--report",
+        "github=out/summary.md",
+        "--format",
+        "md",
+    )
+    assert done.code == 1
+    assert (tmp_path / "out" / "check.xml").read_text().startswith("<?xml")
+    assert CASE in (tmp_path / "out" / "summary.md").read_text()
+
+
+@pytest.mark.parametrize(("words", "code", "said"), [
+    (["check", "nope.json"], 2, "nope.json"),
+    (["check", "--baseline", "mian"], 2, "did you mean 'main'"),
+    (["check", "--report", "junit"], 2, "write FORM=FILE"),
+    (["check", "--report", "junti=x"], 2, "did you mean 'junit'"),
+    (["check", "--budget", "5"], 2, "write 5% or 0.05"),
+    (["check", "--fail-on", "all"], 2, "--fail-on"),
+    (["check", "--why", "tini*"], 2, "no case matches"),
+    (["baseline", "accept", "tini*", "--reason", "x"], 2, "no case of the run matches"),
+    (["baseline", "accept", CASE], 2, "--reason"),
+    (["baseline", "show", "mian"], 2, "no such baseline"),
+    (["baseline", "save", "../x"], 2, "no name for a baseline"),
+    (["baseline", "prune", "main"], 2, "say what goes"),
+])  # fmt: skip
+def test_bad_input_is_one_line_with_the_next_step(bench, wrote, saved, words, code, said):
+    wrote("02-new", {CASE: [0.001] * 3})
+    done = bench(*words)
+    assert done.code == code
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+def test_without_anything_it_says_how_to_begin(bench):
+    done = bench("check")
+    assert (done.code, "bench run" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"kind": "accelbench baseline", "schema": 9}', "[]"])
+def test_a_broken_baseline_is_one_line(bench, wrote, saved, tmp_path, content):
+    wrote("02-new", {CASE: [0.001] * 3})
+    (tmp_path / "results" / "baselines" / "main.json").write_text(content)
+    done = bench("check")
+    assert done.code == 2
+    assert "main.json" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_run_still_being_written_is_judged_as_far_as_it_is_and_no_baseline(bench, saved, tiny, start, until):
+    going = start("run", tiny, "--time", "0.3")
+    until(lambda: going.rows() >= 1, "a finished case")
+    journal = next(going.runs.glob("*.jsonl")).relative_to(going.folder)
+    done = bench("check", str(journal), "--no-confirm", "--format", "json")
+    assert done.code in (0, 5)
+    assert any("is not complete" in note for note in done.json["notes"])
+    refused = bench("baseline", "save", "other", str(journal))
+    assert (refused.code, "is not complete" in refused.err) == (2, True)
+    going.wait()
+
+
+def test_two_saves_at_once_lose_nothing(bench, wrote, tmp_path):
+    paths = [wrote(f"{n:02}-run", {CASE: [0.001]}) for n in range(1, 9)]
+    with ThreadPoolExecutor(4) as pool:
+        codes = list(pool.map(lambda path: bench("baseline", "save", "main", path).code, paths))
+    assert codes == [0] * 8
+    assert len(json.loads((tmp_path / "results" / "baselines" / "main.json").read_text())["sessions"]) == 8
+
+
+def test_a_full_disk_leaves_the_old_baseline(bench, wrote, saved, tmp_path):
+    folder = tmp_path / "results" / "baselines"
+    before = (folder / "main.json").read_bytes()
+    path = wrote("02-new", {CASE: [0.001] * 3})
+    done = bench("baseline", "save", "main", path, prefix=("prlimit", "--fsize=100"))
+    assert done.code == 2
+    assert "cannot be written" in done.err
+    assert (folder / "main.json").read_bytes() == before
+    assert [each.name for each in folder.glob(".main*")] == []
+
+
+@pytest.mark.slow
+def test_500_cases_against_8_sessions_take_little_more_than_starting(bench, wrote, tmp_path):
+    """The limit is 3 s on a quiet machine; here a ratio of CPU time to that of `bench --help`, which the machine moves alike."""
+    cases = {f"tiny[m={n}]": [0.001 * noise for noise in NOISE] for n in range(500)}
+    bench("baseline", "save", "main", wrote("01-old", cases))
+    wrote("02-new", {case: every[:3] for case, every in cases.items()})
+
+    def cpu(*words):
+        import resource
+
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "bench", *words], cwd=tmp_path, capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    start = time.perf_counter()
+    check = cpu("check", "-q")
+    print(f"check: {check:.2f} s of CPU, {time.perf_counter() - start:.2f} s")
+    assert check < 30 * cpu("--help")
