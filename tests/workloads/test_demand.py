@@ -72,7 +72,7 @@ def test_a_listed_day_is_taken_as_it_is():
         ({"requests_per_s": "-1"}, "requests_per_s holds -1"),
         ({"requests_per_s": "nan"}, "requests_per_s holds nan"),
         ({"requests_per_s": "0"}, "requests_per_s is 0 all day: nothing is to be served"),
-        ({"profile": '"weekend"'}, "`profile` is 'weekend'; known: flat, office, evening"),
+        ({"profile": '"weekend"'}, "`profile` is 'weekend'; known: evening, flat, office"),
         ({"profile": '"offise"'}, "did you mean 'office'"),
         ({"headroom": "1"}, "headroom is 1"),
         ({"headroom": "-0.1"}, "headroom is -0.1"),
