@@ -40,8 +40,7 @@ def gather(
     operands = _short_labels(read_operands(words, names, overrides))
     sides = [Side(operand, _device(operand), _paper(operand)) for operand in operands]
     for side in sides:
-        modelled = side.operand.environment is None
-        side.at_targets = solved_at(side.operand, targets).rows if modelled else []
+        side.at_targets = solved_at(side.operand, targets).rows
         side.sweep = side.bought(side.rows)
     for side in sides:
         if side.operand.environment is None:

@@ -87,7 +87,14 @@ MEASURES = (
     Measure("energy", "joules_per_token", "prefill", "energy per prompt token", "J/token", "lower"),
     Measure("energy", "joules_per_token", "decode", "energy per output token", "J/token", "lower"),
 )
-AT_TARGET = Measure("throughput", "output_tokens_per_s", "decode", "decode in time, output tokens", "tok/s", "higher")
+AT_TARGET = {
+    "decode": Measure(
+        "throughput", "output_tokens_per_s", "decode", "decode in time, output tokens", "tok/s", "higher"
+    ),
+    "prefill": Measure(
+        "throughput", "prompt_tokens_per_s", "prefill", "prefill in time, prompt tokens", "tok/s", "higher"
+    ),
+}
 
 WHY_NONE = {
     "throughput": "no case of both sides yields tokens",
@@ -123,7 +130,7 @@ def verdicts_at(a: Operand, b: Operand) -> list[Verdict]:
     found: list[Verdict] = []
     for x, y in matched(a, b):
         if x.status == y.status == "ok":
-            found += filter(None, [_read(AT_TARGET, x.case_id, [(x, y)], a, b)])
+            found += filter(None, [_read(AT_TARGET[x.phase], x.case_id, [(x, y)], a, b)])
         elif {x.status, y.status} == {"ok", "skipped"}:
             found.append(_only_one(x, y, a, b))
     return found
@@ -131,12 +138,14 @@ def verdicts_at(a: Operand, b: Operand) -> list[Verdict]:
 
 def _only_one(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
     """One side is too slow or too small for a target that the other keeps."""
+    measure = AT_TARGET[x.phase]
     can, cannot = (a, y) if x.status == "ok" else (b, x)
     front = "" if is_measured(x) and is_measured(y) else "estimated: "
     return Verdict(
-        axis="throughput", metric=AT_TARGET.title, a=a.label, b=b.label, unit=AT_TARGET.unit, per=_per(a, b),
-        target=x.case_id, a_value=x.output_tokens_per_s, b_value=y.output_tokens_per_s, a_source=source_of(x),
-        b_source=source_of(y), reading=f"{front}only {can.label} can", source=worst(source_of(x), source_of(y)),
+        axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, per=_per(a, b),
+        target=x.case_id, a_value=getattr(x, measure.metric), b_value=getattr(y, measure.metric),
+        a_source=source_of(x), b_source=source_of(y), reading=f"{front}only {can.label} can",
+        source=worst(source_of(x), source_of(y)),
         why=f"{(b if can is a else a).label}: {cannot.reason}",
     )  # fmt: skip
 
@@ -213,7 +222,8 @@ def _read(
     names, higher = (a.label, b.label), measure.better == "higher"
     estimated = not all(is_measured(row) for pair in used for row in pair)
     verdict = Verdict(
-        axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, better=measure.better, target=target,
+        axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, better=measure.better,
+        target=target,
         source=worst(*(source_of(row) for pair in used for row in pair)), reading="", per=_per(a, b),
         a_source=worst(*(source_of(x) for x, _ in used)), b_source=worst(*(source_of(y) for _, y in used)),
     )  # fmt: skip

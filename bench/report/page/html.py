@@ -1,0 +1,141 @@
+"""The page: one HTML file with everything in it, which opens offline and is whole without JavaScript."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from importlib.resources import files
+from typing import Any
+
+from bench.report import cells
+from bench.report.charts.draw import order
+from bench.report.charts.render import page_svg
+from bench.report.charts.style import shape
+from bench.report.document import Cell, Chart, Report, Table
+from bench.report.parts.glance import shortened
+from bench.results.axes import AXES, Axis, Verdict, summary, worst
+
+# The shapes of Vega, drawn small for the list of series above each chart.
+PATHS = {
+    "circle": "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0",
+    "square": "M-5,-5h10v10h-10z",
+    "cross": "M-2,-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
+    "diamond": "M0,-7L5,0L0,7L-5,0z",
+    "triangle-up": "M0,-6L6,5H-6z",
+    "triangle-down": "M0,6L6,-5H-6z",
+    "triangle-right": "M6,0L-5,6V-6z",
+    "triangle-left": "M-6,0L5,6V-6z",
+}
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_ROOT = re.compile(r"<svg([^>]*)>")
+
+
+def page(report: Report) -> str:
+    """Return the page of a report."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("bench.report.page", "."), undefined=StrictUndefined, trim_blocks=True,
+        autoescape=select_autoescape(default=True, default_for_string=True),
+    )  # fmt: skip
+    script, style = _own("enhance.js"), _own("style.css")
+    labels = [system.label for system in report.systems]
+    charts = [chart for section in report.sections for chart in section.charts]
+    pictures = {chart.id: Markup(_named(page_svg(chart, labels), chart)) for chart in charts}
+    notes: dict[str, dict[str, str]] = {}
+    return environment.get_template("page.html.jinja").render(
+        report=report, style=Markup(style), script=Markup(script), script_hash=_hash(script), pictures=pictures,
+        pairs=pairs(report.verdicts), readings=sum(1 for verdict in report.verdicts if verdict.metric),
+        facts=list(dict.fromkeys(name for system in report.systems for name in system.facts)),
+        text=cells.text, kind=cells.kind, mark=cells.mark, legend=cells.LEGEND, plain=_plain,
+        interval=lambda cell: cells.interval_text(cell.interval, cell.unit),
+        notes_of=lambda table: notes.setdefault(table.id, _notes(table)),
+        left_out=_left_out(report), series_of=lambda chart: _legend(chart, labels), sources_of=_sources,
+    )  # fmt: skip
+
+
+def pairs(verdicts: list[Verdict]) -> list[dict[str, Any]]:
+    """Return, for each two systems, every axis with its sentence, its readings, and how sure it is."""
+    names = shortened(verdicts)
+    found = []
+    for a, b in dict.fromkeys((verdict.a, verdict.b) for verdict in verdicts):
+        mine = [verdict for verdict in verdicts if (verdict.a, verdict.b) == (a, b)]
+        found.append({"a": a, "b": b, "axes": [_axis(axis, mine, names) for axis in AXES]})
+    return found
+
+
+def _axis(axis: Axis, verdicts: list[Verdict], names: dict[str, str]) -> dict[str, Any]:
+    mine = [verdict for verdict in verdicts if verdict.axis == axis]
+    known = [verdict for verdict in mine if verdict.metric]
+    source = worst(*(verdict.source for verdict in known)) if known else "missing"
+    return {
+        "name": axis, "verdict": summary(axis, mine), "source": source,
+        "lines": [sentence(verdict, names) for verdict in known],
+    }  # fmt: skip
+
+
+def sentence(verdict: Verdict, names: dict[str, str]) -> str:
+    """Return one reading in a line: of what, the ratio with its interval, the words."""
+    of_many = f", geometric mean of {len(verdict.cases)}" if verdict.cases else ""
+    what = f"{verdict.metric}, {names.get(verdict.target, verdict.target)}{of_many}"
+    if verdict.ratio is None:
+        return f"{verdict.reading} ({verdict.why}): {what}"
+    spread = f", {cells.interval_text(verdict.interval, 'x')}" if verdict.interval else ""
+    return f"{verdict.reading} (ratio {verdict.ratio:.2f}x{spread}): {what}"
+
+
+def _left_out(report: Report) -> dict[str, int]:
+    """How many cases have no number, by system."""
+    found: dict[str, set[str]] = {}
+    for item in report.not_run:
+        found.setdefault(item.system, set()).update(item.cases)
+    return {label: len(cases) for label, cases in found.items()}
+
+
+def _own(name: str) -> str:
+    return files("bench.report.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _named(svg: str, chart: Chart) -> str:
+    """The picture with the words for those who cannot see it; its marks keep their own."""
+    from markupsafe import escape
+
+    return _ROOT.sub(
+        rf'<svg\1 role="graphics-document" aria-label="{escape(chart.alt)}">'.replace("\\1", r"\g<1>"), svg, 1
+    )
+
+
+def _legend(chart: Chart, labels: list[str]) -> list[dict[str, Any]]:
+    names = order(chart, labels)
+    used = dict.fromkeys(row["part"] if chart.kind == "stack" else row["series"] for row in chart.rows)
+    boxes = chart.kind in ("stack", "bars")
+    return [
+        {"name": name, "number": index % 8 + 1, "path": PATHS["square" if boxes else shape(index)]}
+        for index, name in enumerate(names) if name in used
+    ]  # fmt: skip
+
+
+def _sources(chart: Chart) -> list[str]:
+    return list(dict.fromkeys(row["source"] for row in chart.rows))
+
+
+def _notes(table: Table) -> dict[str, str]:
+    """Notes of a table's cells, each once, with the letter that refers to it."""
+    every = dict.fromkeys(cell.note for row in table.rows for cell in row if isinstance(cell, Cell) and cell.note)
+    return {note: _letter(index) for index, note in enumerate(every)}
+
+
+def _letter(index: int) -> str:
+    return (
+        LETTERS[index] if index < len(LETTERS) else _letter(index // len(LETTERS) - 1) + LETTERS[index % len(LETTERS)]
+    )
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.10g}"

@@ -1,0 +1,1 @@
+"""The parts of a report, one question each: from sides to text, charts and tables."""

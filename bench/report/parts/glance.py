@@ -1,0 +1,106 @@
+"""The verdicts as a picture: every ratio on one axis, to the right where the first side is better."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.report import cells
+from bench.report.document import Cell, Chart, Column, Section, Table
+from bench.report.rows import short_names
+from bench.results.axes import Verdict
+from bench.results.reading import EQUAL
+
+MOST_TOLD = 6
+
+
+def glance(verdicts: list[Verdict]) -> Section:
+    """Return the forest plot of the verdicts that have a ratio, and all of them as a table."""
+    names = shortened(verdicts)
+    drawn = [verdict for verdict in verdicts if verdict.ratio]
+    section = Section(id="ratios", title="How much, and how sure")
+    if not verdicts:
+        section.text = ["One side only: there is nothing to compare it with. Its numbers are below."]
+        return section
+    table = verdict_table(verdicts, names)
+    if not drawn:
+        section.text = ["No case has a number on both sides, so there is no ratio to show."]
+        section.tables = [table]
+        return section
+    section.tables = [table]
+    for number, other in enumerate(dict.fromkeys(verdict.b for verdict in drawn), 1):
+        section.charts.append(_forest([verdict for verdict in drawn if verdict.b == other], names, number))
+    return section
+
+
+def _forest(drawn: list[Verdict], names: dict[str, str], number: int) -> Chart:
+    a, b = drawn[0].a, drawn[0].b
+    rows = [_row(verdict, names) for verdict in drawn]
+    told = "; ".join(f"{row['row']}: {row['ratio']:.2f} ({row['source']})" for row in rows[:MOST_TOLD])
+    return Chart(
+        id=f"forest-{number}", title=f"{a} against {b}: every ratio", kind="forest", rows=rows, marks=len(rows),
+        alt=f"{len(drawn)} ratios of {a} over {b} with their intervals; to the right {a} is better. {told}",
+        table=verdict_table(drawn, names, f"forest-{number}-data"),
+        options={"x_title": f"ratio (right: {a} better)"},
+        caption=f"Right of 1x {a} is better, left of it {b}; times and energies are turned round for that. Grey: equal "
+        f"within {EQUAL:.0%}. Hollow: not measured. A line is the interval; where it crosses the grey band, nobody is "
+        "told better.",
+    )  # fmt: skip
+
+
+def listed(names: set[str]) -> str:
+    """Return names in order, with "and" before the last."""
+    *rest, last = sorted(names)
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def shortened(verdicts: list[Verdict]) -> dict[str, str]:
+    """Return target -> its short name: what all targets share is left out."""
+    targets = [verdict.target for verdict in verdicts if "[" in verdict.target]
+    return short_names(targets)[0] | {v.target: v.target for v in verdicts if "[" not in v.target}
+
+
+def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str = "verdicts") -> Table:
+    """Return every verdict with its numbers."""
+    table = Table(id=name, title="All readings", columns=[
+        Column(name="axis"), Column(name="metric"), Column(name="case or target"), Column(name="per"),
+        Column(name="first"), Column(name="value", number=True), Column(name="other"),
+        Column(name="value of other", number=True), Column(name="ratio", number=True, note="first over other"),
+        Column(name="reading"), Column(name="why or of what"),
+    ])  # fmt: skip
+    for v in verdicts:
+        listing = "; ".join(f"{case} {ratio:.2f}x" for case, ratio in v.cases.items())
+        table.rows.append([
+            v.axis, v.metric, names.get(v.target, v.target), v.per, v.a, _side(v, v.a_value, v.a_source), v.b,
+            _side(v, v.b_value, v.b_source), ratio_cell(v), v.reading,
+            v.why or (f"geometric mean of {len(v.cases)}: {listing}" if v.cases else ""),
+        ])  # fmt: skip
+    return table
+
+
+def ratio_cell(verdict: Verdict) -> Cell:
+    """Return a verdict's ratio as a cell."""
+    if verdict.ratio is None:
+        return Cell(value=None, unit="x", note=verdict.why)
+    return Cell(value=verdict.ratio, unit="x", source=verdict.source, interval=verdict.interval)
+
+
+def _side(verdict: Verdict, value: float | None, source: str) -> Cell:
+    if value is None:
+        why = "see the cases of the geometric mean" if verdict.cases else verdict.why
+        return Cell(value=None, unit=verdict.unit, note=why)
+    return Cell(value=value, unit=verdict.unit, source=source)
+
+
+def _row(verdict: Verdict, names: dict[str, str]) -> dict[str, Any]:
+    ratio, interval = verdict.ratio or 1.0, verdict.interval
+    if verdict.better == "lower":
+        ratio = 1 / ratio
+        interval = None if interval is None else (1 / interval[1], 1 / interval[0])
+    low, high = interval or (None, None)
+    name = f"{verdict.metric}: {names.get(verdict.target, verdict.target)}"
+    shown = cells.text(ratio_cell(verdict))
+    return {
+        "row": name, "series": verdict.b, "ratio": ratio, "low": low, "high": high, "source": verdict.source,
+        "reading": verdict.reading, "axis": verdict.axis,
+        "label": f"{name}, against {verdict.b}: {shown}; {verdict.reading}",
+    }  # fmt: skip

@@ -1,0 +1,150 @@
+"""What each side yields: at service targets, against the speed a user sees, and case by case."""
+
+from __future__ import annotations
+
+from bench.report.document import Chart, Column, Section, Table
+from bench.report.parts.numbers import derived, of, point, rate_of
+from bench.report.rows import short_names
+from bench.report.sides import Side
+from bench.results.compare import source_of
+from bench.results.record import Row
+from bench.results.target import Target
+from bench.units import percent, seconds
+
+PHASES = {"prefill": "prompt tokens", "decode": "output tokens"}
+# A page of more is for the attached data, not for reading.
+MOST_ROWS = 5000
+
+
+def speed(sides: list[Side], targets: list[Target]) -> Section:
+    """Return throughput against user speed, what keeps each target, and every case."""
+    section = Section(id="throughput", title="Throughput at the speed a user sees")
+    for number, family in enumerate(families(sides, "decode"), 1):
+        section.charts += _frontier(sides, family, targets, number)
+    if any(side.at_targets for side in sides):
+        section.tables.append(_target_table(sides))
+    section.tables.append(case_table(sides))
+    return section
+
+
+def families(sides: list[Side], phase: str) -> list[tuple[str, str, int]]:
+    """Return the (workload, dtype, context or prompt length) of which the sides have several points, the most first."""
+    count: dict[tuple[str, str, int], int] = {}
+    for side in sides:
+        for row in side.sweep:
+            if row.phase == phase and row.status == "ok" and (row.routing or "uniform") == _routing(side, row):
+                key = (row.workload, row.dtype, (row.context if phase == "decode" else row.input_len) or 0)
+                count[key] = count.get(key, 0) + 1
+    return sorted((key for key, n in count.items() if n > 1), key=lambda key: -count[key])[:2]
+
+
+def _routing(side: Side, row: Row) -> str:
+    return next((r.routing or "uniform" for r in side.rows if r.workload == row.workload), "uniform")
+
+
+def _frontier(sides: list[Side], family: tuple[str, str, int], targets: list[Target], number: int) -> list[Chart]:
+    workload, dtype, context = family
+    table = Table(id=f"frontier-{number}-data", title=f"{workload}, {dtype}, context {context}", columns=[
+        Column(name="system"), Column(name="batch per device", number=True), Column(name="tok/s a user", number=True),
+        Column(name="output tokens", number=True), Column(name="time per output token", number=True),
+    ])  # fmt: skip
+    rows = []
+    for side in sides:
+        mine = (r for r in side.sweep if (r.workload, r.dtype, r.context) == family and r.phase == "decode")
+        for row in sorted(mine, key=lambda row: row.batch or 0):
+            if row.status != "ok" or not row.tpot_s or not row.output_tokens_per_s:
+                continue
+            y = of(row, "output_tokens_per_s")
+            what = f"batch {row.batch}, {1 / row.tpot_s:.3g} tok/s a user"
+            rows.append(point(side.label, 1 / row.tpot_s, y, what, text=f"{row.batch}"))
+            table.rows.append([
+                side.label, of(row, "batch"), derived(row, 1 / row.tpot_s, "tok/s"), y, of(row, "tpot_s"),
+            ])  # fmt: skip
+    if not rows:
+        return []
+    return [Chart(
+        id=f"frontier-{number}", title=f"{workload}, {dtype}, context {context}: throughput against user speed",
+        kind="curve", rows=rows, marks=len(rows), table=table,
+        alt=f"For each system, output tokens per second of one {_units(sides)} against tokens per second that each "
+        f"user sees, one point a batch; {len(rows)} points.",
+        caption="Right is faster for each user, up is more in all; numbers are batches per device. Points are joined "
+        "by straight lines. A band is the interval of the step's time; hollow points were not measured.",
+        options={
+            "x_title": "tokens per second for each user", "y_title": f"output tokens per second of a {_units(sides)}",
+            "x_log": True, "y_log": True, "text": True,
+            "rules": [{"x": 1 / t.tpot_s, "text": f"{seconds(t.tpot_s)} a token"} for t in targets if t.tpot_s],
+        },
+    )]  # fmt: skip
+
+
+def _units(sides: list[Side]) -> str:
+    return " or ".join(dict.fromkeys(side.unit for side in sides))
+
+
+def _target_table(sides: list[Side]) -> Table:
+    rows = [(side, row) for side in sides for row in side.bought(side.at_targets)]
+    short, notes = short_names([row.case_id for _, row in rows])
+    table = Table(id="targets", title="The most each system yields with every token in time", columns=[
+        Column(name="target"), Column(name="system"), Column(name="per"), Column(name="precision"),
+        Column(name="batch per device", number=True), Column(name="prompt or output tokens", number=True),
+        Column(name="time of a step", number=True), Column(name="per TFLOP/s of peak", number=True),
+        Column(name="held back by"),
+    ])  # fmt: skip
+    for side, row in sorted(rows, key=lambda pair: [r.case_id for _, r in rows].index(pair[1].case_id)):
+        reason = row.reason or ""
+        table.rows.append([
+            short[row.case_id], side.label, row.unit, row.dtype,
+            of(row, "batch") if row.status == "ok" else of(None, "batch", reason),
+            of(row, rate_of(row)), of(row, "step_s"), of(row, "tokens_per_s_per_tflops"),
+            row.bound or reason if row.status == "ok" else reason,
+        ])  # fmt: skip
+    table.notes = [
+        *notes,
+        "8-bit: each device's own 8-bit path, fp8 or int8; other lines have one precision on all sides.",
+        "The largest batch whose step is not longer than the target, within the device's memory.",
+    ]
+    return table
+
+
+def case_table(sides: list[Side]) -> Table:
+    """Return every case of every side, beside each other."""
+    ids = dict.fromkeys(row.case_id for side in sides for row in side.rows)
+    short, notes = short_names(list(ids))
+    table = Table(id="cases", title="Every case", columns=[
+        Column(name="case"), Column(name="system"), Column(name="per"), Column(name="status"),
+        Column(name="time of a step", number=True), Column(name="prompt tokens", number=True),
+        Column(name="output tokens", number=True), Column(name="MFU", number=True), Column(name="MBU", number=True),
+        Column(name="held back by"), Column(name="source"), Column(name="remarks"),
+    ])  # fmt: skip
+    by_case: dict[str, list[tuple[Side, Row]]] = {case_id: [] for case_id in ids}
+    for side in sides:
+        for row in side.rows:
+            by_case[row.case_id].append((side, row))
+    every = [pair for pairs in by_case.values() for pair in pairs]
+    for side, row in every[:MOST_ROWS]:
+        mfu, mbu = (
+            ("mfu" if row.mfu is not None else "mfu_achieved"),
+            ("mbu" if row.mbu is not None else "mbu_achieved"),
+        )
+        table.rows.append([
+            short[row.case_id], side.label, row.unit, row.status, of(row, "step_s"),
+            of(row, "prompt_tokens_per_s") if row.phase == "prefill" else of(None, "prompt_tokens_per_s"),
+            of(row, "output_tokens_per_s") if row.phase == "decode" else of(None, "output_tokens_per_s"),
+            of(row, mfu), of(row, mbu), row.bound or "", _source(row), remarks(row),
+        ])  # fmt: skip
+    if len(every) > MOST_ROWS:
+        table.notes.append(f"{len(every) - MOST_ROWS} more rows are in the run files; a page holds {MOST_ROWS}.")
+    table.notes += notes
+    return table
+
+
+def remarks(row: Row) -> str:
+    """Return what is odd about a row: its reason, its flags, what part of the work it covers."""
+    shares = ", ".join(
+        f"{percent(share)} {tier}" for tier, share in row.tier_shares.items() if len(row.tier_shares) > 1
+    )
+    return "; ".join(filter(None, [row.reason, *row.flags, row.scope, f"priced {shares}" if shares else ""]))
+
+
+def _source(row: Row) -> str:
+    return source_of(row) if row.status == "ok" else ""
