@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from bench.devices.adapter import Launch
+from bench.devices.cpu_limits import cpu_limits
 from bench.devices.telemetry import rapl
 from bench.devices.telemetry.reading import Reading
 from bench.operators.interface import Step
@@ -76,6 +77,7 @@ class CpuAdapter:
             "threads": str(threads()),
             "memory": f"{psutil.virtual_memory().total / 1e9:.1f} GB",
             "extensions": " ".join(matrix_extensions()) or "not known",
+            **cpu_limits(),
         }
 
     def sheet(self) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from bench.results.machine import fingerprint, machine
 from bench.results.reading import Interval, reading
 from bench.results.record import Environment, Row
 
@@ -206,11 +207,13 @@ def _settings(operand: Operand) -> dict[str, str]:
         "unit": ", ".join(operand.units) or "-",
         "source": ", ".join(dict.fromkeys(source_of(row) for row in operand.rows if row.status == "ok")) or "-",
     }
-    env = operand.environment
-    if env is not None and any(row.source == "measured" for row in operand.rows):
-        settings |= {
-            "machine": env.fingerprint, "cpu": env.cpu, "cores": str(env.cores), "os": env.os,
-            "governor": env.governor or "not shown", "accelbench": env.bench_version,
-        }  # fmt: skip
-        settings |= env.packages
+    env, devices = operand.environment, dict.fromkeys(row.device for row in operand.rows if row.source == "measured")
+    if env is not None and devices:
+        sessions = max(row.sessions for row in operand.rows)
+        settings |= {"sessions": str(sessions)} if sessions > 1 else {}
+        settings["machine"] = ", ".join(fingerprint(env, device) for device in devices)
+        for device in devices:
+            settings |= {name: value for name, value in machine(env, device).items() if name != "name"}
+        settings |= {"image": env.image} if env.image else {}
+        settings |= {"os": env.os, "accelbench": env.bench_version} | env.packages
     return settings

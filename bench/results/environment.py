@@ -17,7 +17,12 @@ import bench
 from bench.results.record import Environment
 
 # Of a device's facts, those that somebody may change; sensors' readings differ every time.
-DEVICE_SETTINGS = ("name", "driver", "runtime", "power limit", "highest clock", "threads", "graphs", "memory")
+DEVICE_SETTINGS = (
+    "name", "driver", "runtime", "power limit", "highest clock", "clock limit", "turbo", "cpu quota", "threads",
+    "graphs", "memory",
+)  # fmt: skip
+# What a control group's path tells of who made it.
+CONTAINER_GROUPS = {"kubepods": "kubernetes", "docker": "docker", "libpod": "podman", "lxc": "lxc"}
 PACKAGES = ("torch", "numpy", "msgspec", "torch-npu", "torch-musa", "torch-gcu", "torch-txda", "triton")
 
 
@@ -38,6 +43,7 @@ def collect(command: list[str], devices: dict[str, dict[str, str]], fingerprint:
         threads=os.cpu_count(),
         memory_bytes=memory.total,
         container=container(),
+        image=image(),
         governor=governor(),
         load_average=load_average(),
         packages=packages(),
@@ -52,7 +58,7 @@ def settings(environment: Environment) -> dict[str, str]:
         "commit": environment.commit or "not known", "accelbench": environment.bench_version,
         "python": environment.python, "os": environment.os, "host": environment.host, "cpu": environment.cpu,
         "cores": str(environment.cores), "governor": environment.governor or "not shown",
-        "container": environment.container or "none",
+        "container": environment.container or "none", "image": environment.image or "not known",
     }  # fmt: skip
     found |= environment.packages
     for device, facts in environment.devices.items():
@@ -99,14 +105,40 @@ def load_average() -> float | None:
 
 
 def container() -> str | None:
-    """Return the kind of container this process runs in, or None."""
+    """Return the kind of container this process runs in, or None where nothing shows one."""
     if Path("/.dockerenv").exists():
         return "docker"
     if Path("/run/.containerenv").exists():
         return "podman"
     if os.environ.get("KUBERNETES_SERVICE_HOST"):
         return "kubernetes"
-    return None
+    # systemd-nspawn, LXC and others set this variable for the first process, and systemd writes it down.
+    told = os.environ.get("container") or _first_line("/run/systemd/container")  # noqa: SIM112
+    groups = _text("/proc/self/cgroup")
+    return told or next((kind for mark, kind in CONTAINER_GROUPS.items() if f"/{mark}" in groups), None)
+
+
+def image() -> str | None:
+    """Return the container's image, where it is told to those inside: by podman (to privileged ones), or by GitLab.
+
+    Docker and Kubernetes tell it only through their own interfaces, which need rights on the host.
+    """
+    for line in _text("/run/.containerenv").splitlines():
+        name, _, value = line.partition("=")
+        if name == "imageid" and value.strip('"'):
+            return value.strip('"')
+    return os.environ.get("CI_JOB_IMAGE") or None
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _first_line(path: str) -> str:
+    return next(iter(_text(path).splitlines()), "").strip()
 
 
 def commit() -> str | None:

@@ -7,7 +7,10 @@ import hashlib
 from bench.results.record import Environment
 
 # What a device's facts may hold of this; a driver counts as part of the machine, an engine or a library does not.
-DEVICE_FACTS = ("name", "cores", "extensions", "threads", "arch", "driver", "power limit", "highest clock")
+DEVICE_FACTS = (
+    "name", "cores", "extensions", "threads", "arch", "driver", "power limit", "highest clock", "clock limit", "turbo",
+    "cpu quota",
+)  # fmt: skip
 MODELLED = "a modelled device"
 
 

@@ -148,6 +148,7 @@ class Environment(msgspec.Struct, kw_only=True):
     threads: int | None = None
     memory_bytes: int | None = None
     container: str | None = None
+    image: str | None = None
     governor: str | None = None
     load_average: float | None = None
     sessions: int = 1

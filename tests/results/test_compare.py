@@ -241,7 +241,33 @@ def test_what_one_side_does_not_know_is_a_dash(row, environment):
 
 def test_a_setting_that_differs_on_one_of_three_sides_is_listed_for_all(row, environment):
     sides = [Operand(name, [row()], environment(cores=cores)) for name, cores in (("A", 2), ("B", 2), ("C", 4))]
-    assert differences(sides) == ["cores: 2 | 2 | 4"]
+    (mark, *others) = differences(sides)
+    assert others == ["host cores: 2 | 2 | 4"]
+    first, second, third = mark.removeprefix("machine: ").split(" | ")
+    assert first == second != third
+
+
+@pytest.mark.parametrize(
+    ("fact", "before", "after"),
+    [("driver", "550.1", "560.3"), ("power limit", "700 W", "500 W"), ("highest clock", "1980 MHz", "1600 MHz"), ("threads", "2", "4")],
+)  # fmt: skip
+def test_what_differs_in_the_machine_of_a_device_is_named_beside_its_fingerprint(fact, before, after, row, environment):
+    sides = [Operand(name, [row(device="cuda:0")], environment(devices={"cuda:0": {"name": "A GPU", fact: value}, "cpu": {"name": name}}))
+             for name, value in (("A", before), ("B", after))]  # fmt: skip
+    mark, line = differences(sides)
+    assert mark.startswith("machine: ")
+    assert line == f"{fact}: {before} | {after}"
+
+
+def test_heat_load_and_the_name_of_the_host_make_no_other_machine(row, environment):
+    a = environment(devices={"cpu": {"name": "A CPU", "idle power": "12 W"}}, host="a", load_average=0.1)
+    b = environment(devices={"cpu": {"name": "A CPU", "idle power": "19 W"}}, host="b", load_average=7.0)
+    assert differences([Operand("A", [row()], a), Operand("B", [row()], b)]) == []
+
+
+def test_another_number_of_sessions_is_told(row, environment):
+    sides = [Operand(name, [row(sessions=count)], environment()) for name, count in (("A", 1), ("B", 5))]
+    assert differences(sides) == ["sessions: - | 5"]
 
 
 def test_a_comparison_carries_its_differences(decode):

@@ -11,7 +11,17 @@ import msgspec
 import pytest
 
 from bench.results import environment
-from bench.results.environment import collect, command_line, commit, container, governor, load_average, packages
+from bench.results.environment import (
+    collect,
+    command_line,
+    commit,
+    container,
+    governor,
+    image,
+    load_average,
+    packages,
+    settings,
+)
 
 
 @pytest.fixture
@@ -88,6 +98,56 @@ def test_a_container_is_known_by_its_mark(mark, kind, elsewhere):
 def test_kubernetes_is_known_by_its_service(elsewhere, monkeypatch):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert container() == "kubernetes"
+
+
+@pytest.mark.parametrize(
+    ("groups", "kind"),
+    [
+        ("0::/kubepods/burstable/pod1/abc", "kubernetes"),
+        ("4:memory:/docker/abc\n1:cpu:/docker/abc", "docker"),
+        ("0::/machine.slice/libpod-abc.scope", "podman"),
+        ("0::/lxc/abc", "lxc"),
+        ("0::/user.slice/session-1.scope", None),
+    ],
+)
+def test_a_container_without_a_mark_is_known_by_its_control_group(groups, kind, elsewhere, monkeypatch):
+    for name in ("KUBERNETES_SERVICE_HOST", "container"):
+        monkeypatch.delenv(name, raising=False)
+    (elsewhere / "proc/self").mkdir(parents=True)
+    (elsewhere / "proc/self/cgroup").write_text(groups + "\n")
+    assert container() == kind
+
+
+def test_a_container_of_systemd_s_says_so_itself(elsewhere, monkeypatch):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.delenv("container", raising=False)
+    (elsewhere / "run/systemd").mkdir(parents=True)
+    (elsewhere / "run/systemd/container").write_text("systemd-nspawn\n")
+    assert container() == "systemd-nspawn"
+    monkeypatch.setenv("container", "lxc")
+    assert container() == "lxc"
+
+
+def test_an_image_is_known_where_podman_or_gitlab_tells_it(elsewhere, monkeypatch):
+    monkeypatch.delenv("CI_JOB_IMAGE", raising=False)
+    assert image() is None
+    monkeypatch.setenv("CI_JOB_IMAGE", "python:3.11")
+    assert image() == "python:3.11"
+    (elsewhere / "run").mkdir()
+    (elsewhere / "run/.containerenv").write_text('engine="podman-5.3.1"\nimage="x:latest"\nimageid="5f2e"\n')
+    assert image() == "5f2e"
+
+
+def test_an_unprivileged_podman_container_is_told_no_image(elsewhere, monkeypatch):
+    monkeypatch.delenv("CI_JOB_IMAGE", raising=False)
+    (elsewhere / "run").mkdir()
+    (elsewhere / "run/.containerenv").write_text("")
+    assert (container(), image()) == ("podman", None)
+
+
+def test_another_image_is_a_setting_that_moved(environment):
+    assert settings(environment(image="5f2e"))["image"] == "5f2e"
+    assert settings(environment())["image"] == "not known"
 
 
 def test_packages_that_are_not_installed_are_left_out(monkeypatch):

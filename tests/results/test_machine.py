@@ -33,7 +33,9 @@ def test_what_decides_speed_makes_another_machine(environment, change):
     assert made(environment, **change) != made(environment)
 
 
-@pytest.mark.parametrize("fact", ["name", "driver", "power limit", "highest clock", "memory"])
+@pytest.mark.parametrize(
+    "fact", ["name", "driver", "power limit", "highest clock", "clock limit", "turbo", "cpu quota", "memory"]
+)
 def test_so_does_what_the_device_says_of_itself(environment, fact):
     other = {**GPU, fact: "81 W"} if fact != "memory" else {**GPU, fact: "40.0 GB"}
     assert made(environment, "cuda:0", other) != made(environment, "cuda:0", GPU)
