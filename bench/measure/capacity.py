@@ -175,7 +175,8 @@ def _modelled(
         raise Unsupported(f"{what} of {tokens} tokens takes ~{seconds(row.step_s)}, limit {seconds(limit_s)}")
     free = _best(swept, len(swept.step_s))
     target_share = (batch / swept.step_s[batch - 1]) / (free / swept.step_s[free - 1])
-    return row, "its rate, which grows no further" if batch < largest else swept.limit(limit_s), float(target_share)
+    limit = swept.limit(limit_s) if free > largest else "its rate, which grows no further"
+    return row, limit, float(target_share)
 
 
 def _best(swept: Swept, most: int) -> int:

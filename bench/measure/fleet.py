@@ -125,8 +125,8 @@ def _cost(
         if joules is None:
             gaps.append(no_joules)
         kwh = (joules or 0.0) * sum(demand.day) / len(demand.day) * DAY_S / JOULES_PER_KWH
-        inputs.append(cost.Input(id="kwh_a_day", label="energy of busy devices", value=kwh, unit="kWh/d", source=basis))
-        energy = f" + kwh_a_day * {cost.power_term(prices, inputs, gaps)}"
+        # kWh a day of busy devices, a result and no assumption
+        energy = f" + {kwh:.9f} * {cost.power_term(prices, inputs, gaps)}"
 
     def formula(counts: list[float]) -> str:
         return "24 * (" + " + ".join(f"{n:g} * {t}" for n, t in zip(counts, terms, strict=True)) + ")"

@@ -33,6 +33,11 @@ class Line(NamedTuple):
     number: int
     costs: dict[Way, Cost]
 
+    @property
+    def case(self) -> tuple[str, str]:
+        """What two rows must share to be put side by side."""
+        return self.row.case_id, self.row.definition_hash
+
     def formula(self, text: str) -> str:
         """Return a formula with the row's own rate and power in the names."""
         return re.sub(r"\b(rate|watts)\b", rf"\1_{self.number}", text)
@@ -126,9 +131,9 @@ def _break_even_table(sides: list[Side], lines: list[Line], short: dict[str, str
         Column(name="of what is bought as one", number=True, note="a package, where it holds several devices"),
     ])  # fmt: skip
     table.notes = ["Below this price a device's tokens cost less. It needs no price of that device."]
-    firsts = {line.row.case_id: line for line in lines if line.side is sides[0]}
+    firsts = {line.case: line for line in lines if line.side is sides[0]}
     for line in lines:
-        first = firsts.get(line.row.case_id)
+        first = firsts.get(line.case)
         if first is None or line.side is sides[0]:
             continue
         for way in WAYS:
@@ -150,7 +155,8 @@ def _break_even_table(sides: list[Side], lines: list[Line], short: dict[str, str
 
 def _sensitivity_table(lines: list[Line]) -> Table:
     """Return how the first cost of each side moves with each of its inputs alone."""
-    table = Table(id="sensitivity", title=f"One assumption {VARIED:.0%} lower and higher, all others as they are", columns=[
+    title = f"One assumption {VARIED:.0%} lower and higher, all others as they are"
+    table = Table(id="sensitivity", title=title, columns=[
         Column(name="system"), Column(name="way"), Column(name="assumption"), Column(name="cost", number=True),
         Column(name=f"{VARIED:.0%} lower", number=True), Column(name=f"{VARIED:.0%} higher", number=True),
     ])  # fmt: skip
@@ -209,9 +215,9 @@ def _chart(lines: list[Line], short: dict[str, str], prices: Prices, way: Way) -
 def _verdicts(sides: list[Side], lines: list[Line]) -> list[Verdict]:
     """Return the first side's cost over each other side's, for each case and way; or why there is none."""
     found: list[Verdict] = []
-    firsts = {line.row.case_id: line for line in lines if line.side is sides[0]}
+    firsts = {line.case: line for line in lines if line.side is sides[0]}
     for other in sides[1:]:
-        pairs = [(firsts[x.row.case_id], x) for x in lines if x.side is other and x.row.case_id in firsts]
+        pairs = [(firsts[x.case], x) for x in lines if x.side is other and x.case in firsts]
         read = [_verdict(a, b, way) for way in WAYS for a, b in pairs]
         known = [verdict for verdict in read if verdict.ratio is not None]
         found += known or read[:1]

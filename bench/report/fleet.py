@@ -1,0 +1,104 @@
+"""A demand and its fleets on the terminal: one line a fleet, then where the use of each pool goes."""
+
+from __future__ import annotations
+
+from bench.report.comparison import MARKS
+from bench.report.layout import Column, Table
+from bench.report.parts.fleets import LIMITS, demand_lines
+from bench.results.cost import WAYS
+from bench.results.fleet import Fleet, FleetCost, Fleets, Pool
+from bench.units import MISSING, data_size, percent, seconds, three_digits
+
+
+def fleet_table(found: Fleets) -> Table:
+    """Return one line a fleet: devices, use, energy and cost; what cannot be built stands below with its reason."""
+    table = Table([
+        Column("fleet"), Column("devices", right=True), Column("prefill", right=True, keep=8),
+        Column("decode", right=True, keep=8), Column("busy", right=True), Column("at peak", right=True, keep=7),
+        Column("KV a request", right=True, keep=2), Column("transfer", right=True, keep=2),
+        Column("J a request", right=True, keep=4), Column("bought a day", right=True, keep=6),
+        Column("rented a day", right=True, keep=6), Column("of that idle", right=True, keep=5),
+    ])  # fmt: skip
+    table.title = "\n".join(demand_lines(found))
+    for fleet in found.fleets:
+        table.rows.append(_cells(fleet))
+    if any(pool.capacity.source != "measured" for fleet in found.fleets for pool in fleet.pools):
+        table.notes.append("~ from modelled throughput, in brackets P10 to P90. Devices are counted as torch does.")
+    table.notes += [f"{fleet.label}: {fleet.reason}" for fleet in found.fleets if fleet.reason]
+    table.notes += [f"cheapest ({each.way}): {each.reading}" for each in found.cheapest]
+    bases = dict.fromkeys(each.energy_basis for each in found.fleets if each.energy_basis)
+    table.notes += [f"J a request: {basis}" for basis in bases]
+    gaps = [each.energy_reason for each in found.fleets] + [c.reason for f in found.fleets for c in f.costs]
+    table.notes += [
+        f"missing: {gap}" for gap in dict.fromkeys(part for each in gaps for part in each.split("; ") if part)
+    ]
+    if found.example_prices:
+        table.notes.append("EXAMPLE PRICES, no offers to anybody; put in your own (docs/cost-and-fleet.md)")
+    table.notes.append(LIMITS)
+    return table
+
+
+def pool_table(found: Fleets) -> Table:
+    """Return where the use of each kind of device goes in each phase, once for each."""
+    table = Table([
+        Column("pool"), Column("devices", right=True), Column("batch", right=True, keep=6),
+        Column("step", right=True, keep=6), Column("busy", right=True), Column("= day", right=True, keep=8),
+        Column("x headroom", right=True, keep=8), Column("x groups", right=True, keep=8),
+        Column("at target", right=True, keep=7), Column("MFU", right=True, keep=7), Column("MBU", right=True, keep=7),
+        Column("batch set by", keep=5), Column("bound", keep=4), Column("source", keep=3),
+    ])  # fmt: skip
+    table.title = "Where the use goes (busy = day profile x headroom x whole groups):"
+    pools = {(p.capacity.phase, p.capacity.device): p for fleet in found.fleets for p in fleet.pools}
+    table.rows = [_pool_cells(pool) for pool in pools.values()]
+    table.notes = [
+        "at target: the rate that keeps the service target, of what the device would yield without it.",
+        "MFU, MBU: of published peaks while a device is busy; over the day it is busy x that.",
+    ]
+    return table
+
+
+def _cells(fleet: Fleet) -> list[str]:
+    if not fleet.pools:
+        return [fleet.label, *[MISSING] * 11]
+    sign = _sign(fleet.pools)
+    costs = {cost.way: cost for cost in fleet.costs}
+    rented, bought = costs.get("rental"), costs.get("purchase")
+    idle = bought if bought is not None and bought.per_day is not None else rented
+    move = fleet.transfer
+    return [
+        fleet.label, f"{sign}{fleet.devices:,}", *(_count(pool) for pool in fleet.pools),
+        sign + percent(fleet.busy), sign + percent(fleet.peak_busy),
+        data_size(move.request_bytes) if move else MISSING, seconds(move.seconds) if move else MISSING,
+        MISSING if fleet.joules_per_request is None else sign + three_digits(fleet.joules_per_request),
+        *(_money(costs.get(way), sign) for way in WAYS),
+        MISSING if idle is None or not idle.per_day else percent((idle.idle_per_day or 0.0) / idle.per_day),
+    ]  # fmt: skip
+
+
+def _sign(pools: list[Pool]) -> str:
+    return MARKS["modelled"] if any(pool.capacity.source != "measured" for pool in pools) else ""
+
+
+def _count(pool: Pool) -> str:
+    ends = "" if pool.interval is None else f" ({pool.interval[0]:,} - {pool.interval[1]:,})"
+    return f"{_sign([pool])}{pool.devices:,}{ends}"
+
+
+def _money(cost: FleetCost | None, sign: str) -> str:
+    return MISSING if cost is None or cost.per_day is None else f"{sign}{three_digits(cost.per_day)} {cost.currency}"
+
+
+def _pool_cells(pool: Pool) -> list[str]:
+    one, shares = pool.capacity, {each.name: each.share for each in pool.factors}
+    sign = _sign([pool])
+    return [
+        f"{one.phase} {one.device} {one.dtype}", f"{sign}{pool.devices:,}",
+        MISSING if one.batch is None else str(one.batch),
+        sign + seconds(one.step_s), sign + percent(pool.busy), percent(shares["day profile"]),
+        percent(shares["headroom"]), percent(shares["whole groups"]), _share(one.target_share, sign),
+        _share(one.mfu, sign), _share(one.mbu, sign), one.limit, one.bound or MISSING, one.source,
+    ]  # fmt: skip
+
+
+def _share(value: float | None, sign: str) -> str:
+    return MISSING if value is None else sign + percent(value)

@@ -1,0 +1,170 @@
+"""A demand and the fleets that serve it: devices of each kind, where their time goes over the day, energy and cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.report.document import Cell, Chart, Column, Interval, Section, Table
+from bench.report.parts.cost import EXAMPLE, WORDS
+from bench.report.sides import Part
+from bench.results.axes import worst
+from bench.results.cost import WAYS
+from bench.results.fleet import Fleet, Fleets, Pool
+from bench.units import percent, seconds, three_digits
+
+LIMITS = (
+    "Prefill and decode have pools of their own in every fleet, and a prompt's KV cache (16-bit) crosses the network "
+    "between them. Requests come evenly within a part of the day: queueing and bursts need more headroom. "
+    "Idle power, hosts and switches are left out."
+)
+
+
+def fleets(found: Fleets) -> Part:
+    """Return the demand, the fleets with their use, energy and cost, and where each pool's time goes."""
+    section = Section(id="fleets", title="Fleets for a demand", text=demand_lines(found))
+    section.text += [f"Cheapest {WORDS[each.way]}: {each.reading}." for each in found.cheapest]
+    if found.example_prices:
+        section.text.append(EXAMPLE)
+    section.charts = [_day_chart(found)]
+    working = [fleet for fleet in found.fleets if fleet.pools]
+    if working:
+        section.charts.append(_hours_chart(working))
+    section.tables = [_fleet_table(found), _pool_table(working)]
+    section.notes = [LIMITS, *(f"{fleet.label}: {fleet.reason}" for fleet in found.fleets if fleet.reason)]
+    return Part([section])
+
+
+def demand_lines(found: Fleets) -> list[str]:
+    """Return what is asked of the fleets, in words."""
+    return [
+        found.summary,
+        f"{three_digits(found.mean_per_s)} requests a second on average and {three_digits(found.peak_per_s)} in the "
+        f"busiest part of the day; prompts of {three_digits(found.mean_input)} and answers of "
+        f"{three_digits(found.mean_output)} tokens on average; first token within {seconds(found.ttft_s)}, each "
+        f"further one within {seconds(found.tpot_s)}; {percent(found.headroom)} kept free at the peak.",
+    ]
+
+
+def hours(fleet: Fleet) -> dict[str, float]:
+    """Return where a fleet's devices are over the day, in devices; the parts add up to all of them."""
+    parts = dict.fromkeys(("at work", "idle off the peak", "headroom", "whole groups"), 0.0)
+    for pool in fleet.pools:
+        kept = next(each.share for each in pool.factors if each.name == "headroom")
+        needed = pool.peak_busy * pool.devices / kept
+        parts["at work"] += pool.busy * pool.devices
+        parts["idle off the peak"] += (pool.peak_busy - pool.busy) * pool.devices
+        parts["headroom"] += needed - pool.peak_busy * pool.devices
+        parts["whole groups"] += max(0.0, pool.devices - needed)
+    return parts
+
+
+def source_of(pool: Pool) -> str:
+    """Return how sure a pool's size is: the demand is an assumption."""
+    return worst(pool.capacity.source, "assumed")
+
+
+def _day_chart(found: Fleets) -> Chart:
+    table = Table(id="demand-day-data", title="Requests a second over the day", columns=[
+        Column(name="hour"), Column(name="requests a second", number=True),
+    ])  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    for index, rate in enumerate(found.day):
+        hour = index * 24 / len(found.day)
+        label = f"{int(hour):02d}:{round(hour % 1 * 60):02d}"
+        table.rows.append([label, Cell(value=rate, unit="1/s", source="assumed")])
+        rows.append({"series": "demand", "x": hour, "y": rate, "low": None, "high": None, "source": "assumed",
+                     "label": f"{label}: {three_digits(rate)} requests a second"})  # fmt: skip
+    return Chart(
+        id="demand-day", title="Requests a second over the day", kind="curve", rows=rows, marks=len(rows), table=table,
+        alt=f"Requests a second over the day: {three_digits(found.mean_per_s)} on average, at most "
+        f"{three_digits(found.peak_per_s)}.",
+        options={"x_title": "hour of the day", "y_title": "requests per second"},
+    )  # fmt: skip
+
+
+def _hours_chart(working: list[Fleet]) -> Chart:
+    table = Table(id="fleet-hours-data", title="Where the devices' day goes", columns=[
+        Column(name="fleet"), Column(name="where"), Column(name="devices, mean over the day", number=True),
+        Column(name="share", number=True),
+    ])  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    for fleet in working:
+        source = worst(*(source_of(pool) for pool in fleet.pools))
+        for part, value in hours(fleet).items():
+            share = value / fleet.devices
+            table.rows.append([fleet.label, part, Cell(value=value, unit="1", source=source),
+                               Cell(value=share, unit="share", source=source)])  # fmt: skip
+            label = f"{fleet.label}, {part}: {three_digits(value)} devices, {percent(share)}"
+            rows.append({"series": fleet.label, "part": part, "value": value, "source": source, "label": label})
+    return Chart(
+        id="fleet-hours", title="Where the devices' day goes", kind="stack", rows=rows, marks=len(rows), table=table,
+        alt="For each fleet, its devices on average over the day: at work, idle off the peak, headroom, whole groups.",
+        caption="The whole bar is the number of devices.", options={"x_title": "torch devices, mean over the day"},
+    )  # fmt: skip
+
+
+def _fleet_table(found: Fleets) -> Table:
+    table = Table(id="fleets", title="Fleets", columns=[
+        Column(name="fleet"), Column(name="devices", number=True, note="torch devices"),
+        Column(name="prefill", number=True), Column(name="decode", number=True),
+        Column(name="busy, mean of the day", number=True), Column(name="busy at the peak", number=True),
+        Column(name="KV cache a request", number=True), Column(name="its longest transfer", number=True),
+        Column(name="links used at the peak", number=True), Column(name="J per request", number=True),
+        *(Column(name=f"{name}, {WORDS[way]}", number=True) for way in WAYS for name in ("a day", "of that idle")),
+    ])  # fmt: skip
+    for fleet in found.fleets:
+        table.rows.append([fleet.label, *_fleet_cells(fleet)])
+    return table
+
+
+def _fleet_cells(fleet: Fleet) -> list[str | Cell]:
+    source = worst(*(source_of(pool) for pool in fleet.pools)) if fleet.pools else "missing"
+
+    def cell(value: float | None, unit: str, why: str = "", interval: Interval | None = None) -> Cell:
+        given = value is not None
+        return Cell(value=value, unit=unit, source=source if given else "missing", note=why or fleet.reason,
+                    interval=interval)  # fmt: skip
+
+    counts: list[tuple[int | None, tuple[int, int] | None]] = [(each.devices, each.interval) for each in fleet.pools]
+    ends = [interval for _, interval in counts if interval is not None]
+    whole = (sum(a for a, _ in ends), sum(b for _, b in ends)) if ends and len(ends) == len(counts) else None
+    move, units = fleet.transfer, ("B", "s", "share")
+    moved = (move.request_bytes, move.seconds, move.link_use) if move is not None else (None, None, None)
+    found: list[str | Cell] = [cell(fleet.devices or None, "1", interval=whole)]
+    found += [cell(devices, "1", interval=interval) for devices, interval in counts or [(None, None)] * 2]
+    found += [cell(fleet.busy, "share"), cell(fleet.peak_busy, "share")]
+    found += [cell(value, unit) for value, unit in zip(moved, units, strict=True)]
+    found.append(cell(fleet.joules_per_request, "J", fleet.energy_basis or fleet.energy_reason))
+    costs = {each.way: each for each in fleet.costs}
+    for way in WAYS:
+        cost = costs.get(way)
+        if cost is None:
+            found += [cell(None, "", fleet.reason or "no prices given")] * 2
+            continue
+        why = cost.reason or cost.basis
+        per_day = cell(cost.per_day, cost.currency, why, cost.interval)
+        per_day.formula = cost.formula if cost.per_day is not None else None
+        found += [per_day, cell(cost.idle_per_day, cost.currency, why)]
+    return found
+
+
+def _pool_table(working: list[Fleet]) -> Table:
+    """Return, for each kind of device in each phase, where its use goes."""
+    table = Table(id="fleet-pools", title="Where the use of each pool goes", columns=[
+        Column(name="fleet"), Column(name="pool"), Column(name="what"), Column(name="share", number=True),
+        Column(name="in words"), Column(name="rate is"),
+    ])  # fmt: skip
+    table.notes = ["Day profile, headroom and whole groups multiply to the share of the day in which a device works."]
+    seen = set()
+    for fleet in working:
+        for pool in fleet.pools:
+            one = pool.capacity
+            if (one.device, one.phase) in seen:
+                continue
+            seen.add((one.device, one.phase))
+            name = f"{one.phase}, {one.device}, {one.dtype}: {pool.devices} devices"
+            for each in pool.factors:
+                own = one.source if each.name.startswith(("of peak", "service")) else source_of(pool)
+                cell = Cell(value=each.share, unit="share", source=own)
+                table.rows.append([fleet.label, name, each.name, cell, each.text, one.source])
+    return table
