@@ -100,10 +100,12 @@ def clocked(adapter: Adapter, step: Callable[[], Any]) -> float:
 
     Raises: DeviceError for a time that cannot be: it would spoil the row, and a NaN the whole run file.
     """
-    seconds = adapter.time(step, 1)[0]
-    if not 0 < seconds < math.inf:
-        raise DeviceError(f"the clock of {adapter.name} gave {seconds} s for a step; its adapter needs repair")
-    return seconds
+    told = adapter.time(step, 1)
+    if len(told) != 1:
+        raise DeviceError(f"the clock of {adapter.name} gave {len(told)} times for one step; its adapter needs repair")
+    if not 0 < told[0] < math.inf:
+        raise DeviceError(f"the clock of {adapter.name} gave {told[0]} s for a step; its adapter needs repair")
+    return told[0]
 
 
 def check_clock(adapter: Adapter, launch: Launch) -> None:

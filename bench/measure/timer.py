@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench.errors import DeviceError
 from bench.results.summary import median, median_interval, relative_half_width
 
 TARGET = 0.01
@@ -49,7 +51,9 @@ def sample(once: TimeOnce, budget_s: float, clock: Clock = time.perf_counter) ->
     once: runs the step and returns its seconds as the device's own clock has them.
     Stops when the median's 95 % interval is within 1 % (after 75 % of the time, so that drift shows), when time is up
     (with six samples, or after three times the time whatever there is), or at 2,000 samples.
+    Raises: DeviceError when the clock goes back.
     """
+    clock = _forward(clock)
     start = clock()
     warmup = _warm_up(once, budget_s * WARMUP_SHARE, clock)
     sampling = clock()
@@ -71,6 +75,20 @@ def sample(once: TimeOnce, budget_s: float, clock: Clock = time.perf_counter) ->
             # Looking after every sample would find a lucky moment; look again when there are a tenth more.
             check_at = len(seconds) + max(1, len(seconds) // 10)
     return Samples(seconds, sampling - start, warmup, clock() - start, reason)
+
+
+def _forward(clock: Clock) -> Clock:
+    """Return the clock, which refuses to go back: what it timed meanwhile could be anything."""
+    last = -math.inf
+
+    def now() -> float:
+        nonlocal last
+        before, last = last, clock()
+        if not last >= before:
+            raise DeviceError(f"this machine's clock went from {before:g} s to {last:g} s; run the case again")
+        return last
+
+    return now
 
 
 def _warm_up(once: TimeOnce, budget_s: float, clock: Clock) -> int:

@@ -149,6 +149,13 @@ def test_a_time_that_cannot_be_is_refused(seconds):
 # -- one sample ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("told", [[], [0.1, 0.2]])
+def test_a_clock_that_gives_no_time_for_a_step_or_several_is_refused(told):
+    silent = SimpleNamespace(name="fake:0", time=lambda step, repeats: told)
+    with pytest.raises(DeviceError, match=f"the clock of fake:0 gave {len(told)} times for one step"):
+        clocked(silent, lambda: None)
+
+
 def test_a_step_is_captured_once_and_timed_as_a_graph(host):
     device = Device(host)
     program, ops = operators(device)

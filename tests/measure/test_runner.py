@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 # Index of a device -> what it does when its first step is timed.
 WAYS = (
     "fine", "segfault", "hang", "memory error", "out of memory", "not implemented", "exit", "greedy", "killed",
-    "value error", "nan", "bad row", "chatty", "system exit", "abort",
+    "value error", "nan", "bad row", "chatty", "system exit", "abort", "backwards", "stopped", "silent",
 )  # fmt: skip
 
 PACKAGE = '''
@@ -87,6 +87,10 @@ class BrokenAdapter:
             raise ValueError("a shape is wrong")
         elif way == "nan":
             return [float("nan")] * repeats
+        elif way in ("backwards", "stopped"):
+            return [-1e-3 if way == "backwards" else 0.0] * repeats
+        elif way == "silent":
+            return []
         elif way == "chatty":
             print("driver: hello")
             os.write(1, b"driver: hello from C\\n")
@@ -222,9 +226,13 @@ def test_an_exception_names_its_kind_and_place(rows):
     assert rows["value error"]["reason"].startswith("ValueError: a shape is wrong (broken_adapter.py:")
 
 
-def test_a_clock_that_gives_no_number_is_named(rows):
-    assert rows["nan"]["status"] == "error"
-    assert rows["nan"]["reason"].startswith(f"the clock of broken:{WAYS.index('nan')} gave nan s for a step")
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [("nan", "nan s for a step"), ("backwards", "-0.001 s for a step"), ("stopped", "0.0 s for a step"), ("silent", "0 times")],
+)  # fmt: skip
+def test_a_clock_that_cannot_be_believed_is_named(way, told, rows):
+    assert (rows[way]["status"], rows[way]["step_s"], rows[way]["samples_s"]) == ("error", None, None)
+    assert rows[way]["reason"].startswith(f"the clock of broken:{WAYS.index(way)} gave {told}")
 
 
 def test_a_row_that_cannot_be_read_back_does_not_end_the_run(rows):

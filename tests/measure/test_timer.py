@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from bench.errors import DeviceError
 from bench.measure.timer import sample
 from bench.results.summary import oddities
 
@@ -180,6 +181,31 @@ def test_the_interval_is_that_of_the_samples():
 
 def test_the_budget_is_printed_as_it_was_given():
     assert sampled(noisy(), budget_s=12.5).stop_reason == "time limit 12.5 s"
+
+
+@pytest.mark.parametrize("now", [9.5, -1.0, math.nan])
+@pytest.mark.parametrize("step", [1, 5, 9, 40])
+def test_a_clock_that_goes_back_spoils_the_case(now, step):
+    device = Device([1.0] * 200)
+
+    def clock():
+        return now if device.steps >= step else device.now + 10
+
+    with pytest.raises(
+        DeviceError, match=r"this machine's clock went from \d+ s to (9.5|-1|nan) s; run the case again"
+    ):
+        sample(device.once, 100, clock)
+
+
+def test_a_clock_that_stands_still_ends_with_the_most_samples():
+    device = Device([1.0] * 5000)
+    assert sample(device.once, 100, lambda: 7.0).stop_reason == "2000 samples"
+
+
+def test_samples_that_are_all_the_same_are_stable_and_nothing_is_odd_about_them():
+    samples = sampled([0.5] * 400, budget_s=100)
+    assert (samples.interval, samples.stable) == ((0.5, 0.5), True)
+    assert oddities(samples.seconds) == []
 
 
 @pytest.mark.parametrize("budget_s", [0.05, 1.0, 60.0])
