@@ -19,8 +19,10 @@ from bench.errors import BenchError, nearest
 COMMANDS = {
     "run": "Measure workloads on this machine, or model them on a device that is not here.",
     "compare": "Put run files and modelled devices side by side, case by case.",
+    "report": "Put run files, modelled devices and published figures in one page, or a workbook.",
     "check": "Say whether a run is slower than its baseline, with a second look before an alarm.",
     "baseline": "Save, list, show, accept and prune what runs are judged against.",
+    "history": "Show how cases developed from run to run, and what changed when.",
     "devices": "List devices: those of this machine and every sheet; or one sheet with its sources.",
     "workloads": "List workloads, suites and models; or one workload with its cases.",
     "explain": "Explain a metric, or one row: its inputs, where each comes from, its kernels.",

@@ -13,7 +13,7 @@ from bench.report.charts.draw import order
 from bench.report.charts.render import page_svg
 from bench.report.charts.style import shape
 from bench.report.document import Cell, Chart, Report, Table
-from bench.report.parts.glance import shortened
+from bench.report.parts.glance import sentence, shortened
 from bench.results.axes import AXES, Axis, Verdict, summary, worst
 
 # The shapes of Vega, drawn small for the list of series above each chart.
@@ -74,16 +74,6 @@ def _axis(axis: Axis, verdicts: list[Verdict], names: dict[str, str]) -> dict[st
         "name": axis, "verdict": summary(axis, mine), "source": source,
         "lines": [sentence(verdict, names) for verdict in known],
     }  # fmt: skip
-
-
-def sentence(verdict: Verdict, names: dict[str, str]) -> str:
-    """Return one reading in a line: of what, the ratio with its interval, the words."""
-    of_many = f", geometric mean of {len(verdict.cases)}" if verdict.cases else ""
-    what = f"{verdict.metric}, {names.get(verdict.target, verdict.target)}{of_many}"
-    if verdict.ratio is None:
-        return f"{verdict.reading} ({verdict.why}): {what}"
-    spread = f", {cells.interval_text(verdict.interval, 'x')}" if verdict.interval else ""
-    return f"{verdict.reading} (ratio {verdict.ratio:.2f}x{spread}): {what}"
 
 
 def _left_out(report: Report) -> dict[str, int]:

@@ -16,30 +16,30 @@ MOST_TOLD = 6
 def glance(verdicts: list[Verdict]) -> Section:
     """Return the forest plot of the verdicts that have a ratio, and all of them as a table."""
     names = shortened(verdicts)
-    drawn = [verdict for verdict in verdicts if verdict.ratio]
     section = Section(id="ratios", title="How much, and how sure")
     if not verdicts:
         section.text = ["One side only: there is nothing to compare it with. Its numbers are below."]
         return section
-    table = verdict_table(verdicts, names)
-    if not drawn:
-        section.text = ["No case has a number on both sides, so there is no ratio to show."]
-        section.tables = [table]
-        return section
-    section.tables = [table]
-    for number, other in enumerate(dict.fromkeys(verdict.b for verdict in drawn), 1):
-        section.charts.append(_forest([verdict for verdict in drawn if verdict.b == other], names, number))
+    for number, other in enumerate(dict.fromkeys(verdict.b for verdict in verdicts), 1):
+        pair = [verdict for verdict in verdicts if verdict.b == other]
+        table = verdict_table(pair, names, f"ratios-{number}")
+        if any(verdict.ratio for verdict in pair):
+            section.charts.append(_forest(pair, names, number, table))
+        else:
+            section.text.append(f"{pair[0].a} and {other}: no case has a number on both sides, so there is no ratio.")
+            section.tables.append(table)
     return section
 
 
-def _forest(drawn: list[Verdict], names: dict[str, str], number: int) -> Chart:
-    a, b = drawn[0].a, drawn[0].b
+def _forest(pair: list[Verdict], names: dict[str, str], number: int, table: Table) -> Chart:
+    a, b = pair[0].a, pair[0].b
+    drawn = [verdict for verdict in pair if verdict.ratio]
     rows = [_row(verdict, names) for verdict in drawn]
     told = "; ".join(f"{row['row']}: {row['ratio']:.2f} ({row['source']})" for row in rows[:MOST_TOLD])
     return Chart(
         id=f"forest-{number}", title=f"{a} against {b}: every ratio", kind="forest", rows=rows, marks=len(rows),
         alt=f"{len(drawn)} ratios of {a} over {b} with their intervals; to the right {a} is better. {told}",
-        table=verdict_table(drawn, names, f"forest-{number}-data"),
+        table=table,
         options={"x_title": f"ratio (right: {a} better)"},
         caption=f"Right of 1x {a} is better, left of it {b}; times and energies are turned round for that. Grey: equal "
         f"within {EQUAL:.0%}. Hollow: not measured. A line is the interval; where it crosses the grey band, nobody is "
@@ -59,7 +59,17 @@ def shortened(verdicts: list[Verdict]) -> dict[str, str]:
     return short_names(targets)[0] | {v.target: v.target for v in verdicts if "[" not in v.target}
 
 
-def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str = "verdicts") -> Table:
+def sentence(verdict: Verdict, names: dict[str, str]) -> str:
+    """Return one reading in a line: of what, the ratio with its interval, the words."""
+    of_many = f", geometric mean of {len(verdict.cases)}" if verdict.cases else ""
+    what = f"{verdict.metric}, {names.get(verdict.target, verdict.target)}{of_many}"
+    if verdict.ratio is None:
+        return f"{verdict.reading} ({verdict.why}): {what}"
+    spread = f", {cells.interval_text(verdict.interval, 'x')}" if verdict.interval else ""
+    return f"{verdict.reading} (ratio {verdict.ratio:.2f}x{spread}): {what}"
+
+
+def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str) -> Table:
     """Return every verdict with its numbers."""
     table = Table(id=name, title="All readings", columns=[
         Column(name="axis"), Column(name="metric"), Column(name="case or target"), Column(name="per"),

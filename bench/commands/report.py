@@ -1,0 +1,187 @@
+"""bench report: one document of run files, modelled devices and published figures, in the form its reader wants."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.util
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench import project
+from bench.commands import options
+from bench.errors import DefinitionError, listed
+from bench.report.document import Report
+from bench.report.sides import Part, Side
+from bench.report.terminal import emit
+
+FORMS = ("html", "md", "csv", "json", "pdf", "svg", "png")
+# What each form needs beyond the core, all of the extra "report".
+NEEDED = {
+    "html": ("altair", "vl_convert", "jinja2"), "pdf": ("altair", "vl_convert", "jinja2"),
+    "svg": ("altair", "vl_convert"), "png": ("altair", "vl_convert"),
+}  # fmt: skip
+DEFAULT_FILE = "report.html"
+
+
+@click.command(name="report")
+@click.argument("operands", nargs=-1, metavar="[A] [B] [C...]", shell_complete=options.complete_device)
+@click.option("-o", "--out", "outs", multiple=True, metavar="FILE",
+              help="A file that ends in .html, .md, .csv, .json or .pdf, or a folder for svg and png; repeatable."
+              "  [default: report.html]")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(FORMS), help="The form, where the file's ending does not tell.")
+@click.option("-w", "--workload", "names", multiple=True, metavar="NAME", shell_complete=options.complete_workload,
+              help="Cases to model where no run file gives them.  [default: deepseek-r1-*]")  # fmt: skip
+@click.option("--at", metavar="TARGETS",
+              help="Service targets: tpot=50ms,ttft=2s, 30tok/s/user, mlperf-interactive.")  # fmt: skip
+@click.option(
+    "--prices", metavar="FILE", help="Prices and what else a cost rests on; 'example' takes the shipped ones."
+)
+@click.option("--title", help="The page's heading.")
+@options.sweep
+def command(
+    operands: tuple[str, ...], outs: tuple[str, ...], form: str | None, names: tuple[str, ...], at: str | None,
+    prices: str | None, title: str | None, **sweep: Any,
+) -> int:  # fmt: skip
+    """Put A against B and C in one document: run files, or names of device sheets, which are then modelled.
+
+    Without operands the newest run is reported. The page opens offline and is complete without JavaScript.
+
+    \b
+    bench report ascend-910c h100-sxm -o report.html
+    bench report results/runs/RUN.json h100-sxm -o report.html -o report.pdf
+    bench report ascend-910c h100-sxm --at tpot=50ms,ttft=2s --prices example
+    bench report ascend-910c h100-sxm --format svg -o charts/
+    """
+    wanted = _wanted(outs, form)
+    _need([each for each, _ in wanted])
+    report = make(operands, names, options.overrides(sweep), at, prices, title)
+    for each, path in wanted:
+        write(report, each, path)
+    return 0
+
+
+def _wanted(outs: tuple[str, ...], form: str | None) -> list[tuple[str, Path | None]]:
+    """Return (form, file) for what is to be written; no file means stdout.
+
+    Raises: DefinitionError for an ending that is no form, or a file where a folder is.
+    """
+    if not outs:
+        return [(form, None)] if form in ("md", "csv", "json") else [_default(form)]
+    found: list[tuple[str, Path | None]] = []
+    for out in outs:
+        path = Path(out)
+        each = form or path.suffix.lstrip(".").lower()
+        if each not in FORMS:
+            raise DefinitionError(f"-o {out}: '{path.suffix}' is no form; {listed(FORMS)}, or say --format")
+        if each not in ("svg", "png") and path.is_dir():
+            raise DefinitionError(f"-o {out}: is a folder; name a file in it, for example {path / DEFAULT_FILE}")
+        if each in ("svg", "png") and path.suffix:
+            raise DefinitionError(f"-o {out}: there is one {each} a chart; name a folder, for example -o charts/")
+        found.append((each, path))
+    return found
+
+
+def _default(form: str | None) -> tuple[str, Path]:
+    each = form or "html"
+    return each, Path("charts") if each in ("svg", "png") else Path(DEFAULT_FILE).with_suffix(f".{each}")
+
+
+def _need(forms: list[str]) -> None:
+    missing = {name for form in forms for name in NEEDED.get(form, ()) if importlib.util.find_spec(name) is None}
+    if missing:
+        raise DefinitionError(f"this form needs {listed(sorted(missing))}; pip install 'accelbench[report]'")
+
+
+def make(
+    operands: tuple[str, ...], names: tuple[str, ...], overrides: dict[str, Any], at: str | None,
+    prices: str | None = None, title: str | None = None,
+) -> Report:  # fmt: skip
+    """Return the report of these sides: modelled, solved and put together."""
+    from bench.commands.published import published_beside
+    from bench.commands.sides import gather
+    from bench.measure.targets import USUAL_TARGETS
+    from bench.report.build import build
+    from bench.report.parts.cited import cited
+    from bench.results.environment import command_line, commit
+    from bench.results.store import newest_run
+    from bench.results.target import parse_targets
+
+    words = operands or (str(newest_run(project.runs_folder())),)
+    targets = parse_targets(at) if at else list(USUAL_TARGETS)
+    sides = gather(words, names, overrides, targets)
+    found = published_beside([side.operand for side in sides])
+    extra = [_cost(sides, prices)] if prices else []
+    citations: list[str] = []
+    published = cited(found.anchors, found.not_priced, citations)
+    return build(
+        sides, targets=targets, command=shlex.join(command_line()), commit=commit(), title=title,
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), published=published,
+        citations=citations, extra=extra,
+    )  # fmt: skip
+
+
+def _cost(sides: list[Side], prices: str) -> Part:
+    from bench.devices.sheet import known_sheets
+    from bench.report.parts.cost import cost
+    from bench.results.prices import check_devices, example_prices, load_prices
+
+    path = example_prices() if prices == "example" else Path(prices)
+    loaded = load_prices(path)
+    check_devices(loaded, [*known_sheets(), *(side.device for side in sides)], project.shown(path))
+    return cost(sides, loaded, project.shown(path))
+
+
+def write(report: Report, form: str, path: Path | None) -> None:
+    """Write one form of a report, whole or not at all; name it on stdout."""
+    if form in ("svg", "png"):
+        _write_charts(report, form, path or Path("charts"))
+        return
+    content = CONTENT[form](report)
+    if path is None:
+        emit(content.decode().rstrip("\n"))
+        return
+    project.write_atomically(path, content)
+    emit(f"{project.shown(path)}  {len(content) / 1e3:,.0f} kB")
+
+
+def _write_charts(report: Report, form: str, folder: Path) -> None:
+    from bench.report.charts.render import file_png, file_svg
+
+    labels = [system.label for system in report.systems]
+    charts = [chart for section in report.sections for chart in section.charts]
+    for chart in charts:
+        content = (file_svg if form == "svg" else file_png)(chart, labels)
+        project.write_atomically(folder / f"{chart.id}.{form}", content)
+    emit(f"{project.shown(folder)}  {len(charts)} charts")
+
+
+def _html(report: Report) -> bytes:
+    from bench.report.page.html import page
+
+    return page(report).encode()
+
+
+def _text(name: str) -> Callable[[Report], bytes]:
+    def content(report: Report) -> bytes:
+        from bench.report import forms
+
+        text: str = getattr(forms, name)(report)
+        return text.encode()
+
+    return content
+
+
+def _pdf(report: Report) -> bytes:
+    from bench.report.page.html import page
+    from bench.report.pdf import as_pdf
+
+    return as_pdf(page(report))
+
+
+CONTENT: dict[str, Callable[[Report], bytes]] = {
+    "html": _html, "md": _text("as_markdown"), "csv": _text("as_csv"), "json": _text("as_json"), "pdf": _pdf,
+}  # fmt: skip

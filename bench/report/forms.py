@@ -1,0 +1,127 @@
+"""A report as text: markdown to read, CSV to work with, JSON as it is."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import msgspec
+
+from bench.report import cells
+from bench.report.document import Cell, Column, Report, Table, every_table
+from bench.report.layout import Column as TextColumn
+from bench.report.layout import Table as TextTable
+from bench.report.parts.glance import sentence, shortened
+from bench.report.rows import FORMULA_STARTS
+from bench.report.terminal import markdown as table_markdown
+from bench.results.axes import AXES, summary
+
+CSV_COLUMNS = (
+    "section", "table", "row", "column", "text", "value", "unit", "source", "low", "high", "note", "citation",
+)  # fmt: skip
+_MARKED = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>#|"})
+
+
+def as_json(report: Report) -> str:
+    """Return the document itself."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+
+
+def as_csv(report: Report) -> str:
+    """Return every cell of every table as a line: numbers as numbers in base units, each with its provenance."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for section, table in every_table(report):
+        for number, row in enumerate(table.rows, 1):
+            for column, cell in zip(table.columns, row, strict=True):
+                where = [section.id, table.id, number, column.name]
+                writer.writerow([*map(guarded, where), *_csv_cell(cell, report)])
+    return out.getvalue()
+
+
+def _csv_cell(cell: str | Cell, report: Report) -> list[object]:
+    if isinstance(cell, str):
+        return [guarded(cell), "", "", "", "", "", "", ""]
+    low, high = cell.interval or (None, None)
+    cited = "" if cell.cite is None else report.citations[cell.cite - 1]
+    source = "missing" if cell.value is None else cell.source
+    return ["", cell.value, cell.unit, source, low, high, guarded(cell.note), guarded(cited)]
+
+
+def guarded(value: object) -> object:
+    """Return text that no spreadsheet runs as a formula, and that stays on its line."""
+    if not isinstance(value, str):
+        return value
+    return ("'" if value.startswith(FORMULA_STARTS) else "") + value.replace("\r", " ")
+
+
+def as_markdown(report: Report) -> str:
+    """Return the report without its pictures: each chart's numbers are a table."""
+    lines = [f"# {escaped(report.title)}", "", escaped(report.question), ""]
+    commit = f", commit {report.commit}" if report.commit else ""
+    lines += [f"{report.created}, accelbench {report.bench_version}{commit}, report {report.id}", "", "## Verdicts", ""]
+    names = shortened(report.verdicts)
+    for a, b in dict.fromkeys((verdict.a, verdict.b) for verdict in report.verdicts):
+        mine = [verdict for verdict in report.verdicts if (verdict.a, verdict.b) == (a, b)]
+        lines += [f"### {escaped(a)} against {escaped(b)}", ""]
+        for axis in AXES:
+            lines.append(f"- **{axis}: {escaped(summary(axis, mine))}**")
+            known = [verdict for verdict in mine if verdict.axis == axis and verdict.metric]
+            lines += [f"  - {escaped(sentence(verdict, names))}" for verdict in known]
+        lines.append("")
+    counted = ", ".join(f"{source} {count}" for source, count in report.counts.items())
+    lines += [f"Numbers in the tables: {counted}.", ""]
+    lines += [*(f"- {escaped(words)}" for source, words in cells.LEGEND.items() if source in report.counts), ""]
+    for section in report.sections:
+        lines += [f"## {escaped(section.title)}", "", *(escaped(text) + "\n" for text in section.text)]
+        for table in [*(chart.table for chart in section.charts), *section.tables]:
+            lines += [table_markdown(as_text(table)), ""]
+        lines += [*(f"- {escaped(note)}" for note in section.notes), ""]
+    lines += _back_matter(report)
+    return "\n".join(lines)
+
+
+def _back_matter(report: Report) -> list[str]:
+    columns = [Column(name=""), *(Column(name=system.label) for system in report.systems)]
+    facts = dict.fromkeys(name for system in report.systems for name in system.facts)
+    rows: list[list[str | Cell]] = [["device", *(system.name for system in report.systems)]]
+    rows += [[fact, *(system.facts.get(fact, "-") for system in report.systems)] for fact in facts]
+    lines = ["## Systems", "", table_markdown(as_text(Table(id="systems", title="", columns=columns, rows=rows))), ""]
+    if report.differences:
+        lines += ["Not the same on all sides:", ""]
+        lines += [f"- {escaped(line[0])}: {escaped(' | '.join(line[1:]))}" for line in report.differences] + [""]
+    lines += ["## Not run, or without a number", ""]
+    lines += [f"- {escaped(each.system)}, {len(each.cases)}: {escaped(each.reason)}" for each in report.not_run] + [""]
+    if report.assumptions:
+        lines += ["## Assumptions", ""]
+        lines += [
+            f"- {escaped(each.label)}: {each.value:,.10g} {each.unit} ({escaped(each.source)} {each.date})"
+            for each in report.assumptions
+        ] + [""]
+    for title, texts in (("How the numbers were made", report.rules), ("What this report does not say", report.limits)):
+        lines += [f"## {title}", "", *(f"- {escaped(text)}" for text in texts), ""]
+    lines += ["## Repeat it", "", *(f"    {' '.join(command.split())}" for command in report.repeat), ""]
+    if report.citations:
+        lines += ["## Cited", "", *(f"{n}. {escaped(text)}" for n, text in enumerate(report.citations, 1)), ""]
+    return lines
+
+
+def escaped(text: str) -> str:
+    """Return text that markdown shows as it is, on one line."""
+    return " ".join(text.split()).translate(_MARKED)
+
+
+def as_text(table: Table) -> TextTable:
+    """Return a table with its cells as people read them; notes of cells stand below."""
+    notes = dict.fromkeys(cell.note for row in table.rows for cell in row if isinstance(cell, Cell) and cell.note)
+    columns = [TextColumn(column.name, right=column.number) for column in table.columns]
+    rows = [[_shown(cell) for cell in row] for row in table.rows]
+    return TextTable(columns, rows, [*notes, *table.notes], table.title or None)
+
+
+def _shown(cell: str | Cell) -> str:
+    if isinstance(cell, str):
+        return cell
+    spread = f" ({cells.interval_text(cell.interval, cell.unit)})" if cell.interval and cell.value is not None else ""
+    return cells.text(cell) + spread + (f" [{cell.cite}]" if cell.cite else "")
