@@ -99,6 +99,11 @@ def parse_share(text: str, where: str) -> float:
     return value
 
 
+def signed(share: float) -> str:
+    """Return a change as people read it: +4.2%, -12%."""
+    return ("-" if share < 0 else "+") + percent(abs(share))
+
+
 def short_count(value: int) -> str:
     """Return a size as it is written in a case id: 4096 as "4k", 2**20 as "1M", 1000 as "1000"."""
     if value >= 1024 * 1024 and value % (1024 * 1024) == 0:

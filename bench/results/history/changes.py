@@ -11,16 +11,15 @@ the place of the permutations, which does not know that the split was chosen for
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.results.gate.look import from_sessions, student_t
+from bench.results.history.split import FLOOR, Split
 
 Values = NDArray[np.float64]
 
@@ -30,26 +29,8 @@ SIGNIFICANCE = 0.01
 # With 199 shufflings the smallest p is 0.005, and a change may be matched by one of them at most.
 SHUFFLES = 199
 SEED = 20261122
-# As the gate: changes within are no news, however sure.
-FLOOR = 0.01
 # Numbers in an array while shuffling: 128 kB. Larger arrays are fetched from the system anew each time: twice the time.
 MOST_NUMBERS = 16_000
-
-
-@dataclass(frozen=True)
-class Split:
-    """A change between two levels of a series, each the geometric mean of its runs.
-
-    at: position of the first run after it. share: after over before, less 1 (0.05 is 5 % more), with its 95 % interval.
-    p: of the permutation test, 0.005 at the least; None where the values carry no noise.
-    """
-
-    at: int
-    before: float
-    after: float
-    share: float
-    interval: tuple[float, float] | None = None
-    p: float | None = None
 
 
 def splits(values: Sequence[float]) -> list[Split]:
@@ -77,16 +58,6 @@ def splits(values: Sequence[float]) -> list[Split]:
             return kept
         del found[weakest.at]
     return []
-
-
-def exact_splits(values: Sequence[float]) -> list[Split]:
-    """Return every change of a series without noise: modelled values differ only where the model does."""
-    pairs = enumerate(itertools.pairwise(values), 1)
-    return [
-        Split(at, before, after, after / before - 1)
-        for at, (before, after) in pairs
-        if not math.isclose(before, after, rel_tol=1e-9)
-    ]
 
 
 def strongest(logs: Values) -> tuple[int, float] | None:

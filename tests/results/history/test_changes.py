@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bench.results.history.changes import FEWEST, SHUFFLES, exact_splits, splits, strengths, strongest
+from bench.results.history.changes import FEWEST, SHUFFLES, splits, strengths, strongest
 
 
 def noisy(levels, noise, seed=1):
@@ -118,19 +118,6 @@ def test_the_same_values_give_the_same_answer():
 
 def test_alternating_values_have_no_change():
     assert splits([1.0, 1.1] * 20) == []
-
-
-def test_modelled_values_change_wherever_they_differ():
-    (first, second) = exact_splits([2.0, 2.0, 2.5, 2.5, 2.0])
-    assert (first.at, first.before, first.after, first.share) == (2, 2.0, 2.5, 0.25)
-    assert (second.at, second.share) == (4, pytest.approx(-0.2))
-    assert first.p is None
-    assert first.interval is None
-
-
-def test_modelled_values_that_differ_by_rounding_are_the_same():
-    assert exact_splits([1.0, 1.0 + 1e-12, 1.0]) == []
-    assert exact_splits([1.0]) == exact_splits([]) == []
 
 
 def test_p_is_the_share_of_orders_with_a_split_as_strong():

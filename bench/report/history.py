@@ -1,0 +1,213 @@
+"""A history as people read it: what got slower first, then every series with its trend; and the same as data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Iterable
+
+import msgspec
+
+from bench.report.cells import MARKS, number
+from bench.report.layout import Column, Table, plain
+from bench.results.history.document import History
+from bench.results.history.trend import Change, Trend
+from bench.units import MISSING, signed
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+# The same for a terminal that has no blocks.
+ASCII_BLOCKS = "_.-:=+*#"
+MOST_MARKS = 30
+# Full height is at least this much of the lowest value: noise of one percent shall not look like mountains.
+LEAST_SPAN = 0.1
+# Spreadsheets run a cell that starts so as a formula.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def sparkline(values: list[float], blocks: str = BLOCKS) -> str:
+    """Return values as a row of marks, each of one run, or the mean of several where there are more than fit."""
+    count = min(len(values), MOST_MARKS)
+    edges = [index * len(values) // count for index in range(count + 1)] if count else [0]
+    means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
+    if not means:
+        return ""
+    low, high = min(means), max(means)
+    spare = max(0.0, low * LEAST_SPAN - (high - low))
+    low, span = low - spare / 2, (high - low) + spare
+    top = len(blocks) - 1
+    return "".join(blocks[min(top, int((value - low) / span * len(blocks)))] if span else blocks[0] for value in means)
+
+
+def encodes(encoding: str | None) -> bool:
+    """Whether a stream of this encoding can show the blocks."""
+    try:
+        BLOCKS.encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def history_table(history: History, blocks: str = BLOCKS) -> Table:
+    """Return one line a series: its trend, its first, last and best run, and the last change of level."""
+    table = Table([
+        Column("case"), Column("on"), Column("machine", keep=8), Column("definition", keep=3), Column("trend", keep=6),
+        Column("runs", right=True, keep=7), Column("first", right=True, keep=5), Column("last", right=True),
+        Column("best", right=True, keep=4), Column("change", right=True), Column("since", keep=8), Column("source"),
+    ])  # fmt: skip
+    several = _several_definitions(history.trends)
+    for one in history.trends:
+        change = one.changes[-1] if one.changes else None
+        values = [point.value for point in one.points]
+        table.rows.append([
+            one.case_id, _on(one, history.trends), one.machine, one.definition[:6] if _case(one) in several else "",
+            sparkline(values, blocks), _runs(one), _value(one, values[0], history.unit),
+            _value(one, values[-1], history.unit), _value(one, one.best, history.unit),
+            MISSING if change is None else signed(change.share), "" if change is None else change.created[:10],
+            one.source,
+        ])  # fmt: skip
+    table.notes = _notes(history, bool(several))
+    return table
+
+
+def _on(one: Trend, trends: list[Trend]) -> str:
+    units = {other.unit for other in trends if (other.device, other.case_id) == (one.device, one.case_id)}
+    return one.device if len(units) == 1 else f"{one.device}, {one.unit}"
+
+
+def _case(one: Trend) -> tuple[str, ...]:
+    return one.device, one.machine, one.unit, one.case_id, one.source
+
+
+def _several_definitions(trends: list[Trend]) -> set[tuple[str, ...]]:
+    cases = [_case(one) for one in trends]
+    return {case for case in cases if cases.count(case) > 1} if len(set(cases)) < len(cases) else set()
+
+
+def _runs(one: Trend) -> str:
+    sessions = sum(point.sessions for point in one.points)
+    return str(len(one.points)) if sessions == len(one.points) else f"{len(one.points)} of {sessions} sessions"
+
+
+def _value(one: Trend, value: float, unit: str) -> str:
+    return MARKS.get(one.source, "") + number(value, unit)
+
+
+def _notes(history: History, several_definitions: bool) -> list[str]:
+    words = {"lower": "lower is better", "higher": "higher is better"}
+    notes = [
+        f"{history.metric}: {words.get(history.better, 'neither direction is better')}; one value a run, the newest"
+        f" {history.last} runs of each series, from {history.origin}",
+        f"trend: oldest left, full height is at least {LEAST_SPAN:.0%}; change: docs/history.md says how it is found",
+    ]
+    if any(one.source == "modelled" for one in history.trends):
+        notes.append("~ modelled, not measured: without noise, so that every difference is a change of the model")
+    if several_definitions:
+        notes.append("definition: what decides the work differs under one name; joined by --was NAME=NAME")
+    return [*notes, *_machines(history), *left_out(history)]
+
+
+def _machines(history: History) -> list[str]:
+    """What tells machines apart, where several are shown: they are never put in one line."""
+    if len(history.machines) < 2:
+        return []
+    facts = dict.fromkeys(key for told in history.machines.values() for key in told)
+    apart = [key for key in facts if len({told.get(key) for told in history.machines.values()}) > 1]
+    return [
+        f"machine {mark}: " + ", ".join(f"{key} {told[key]}" for key in apart if key in told)
+        for mark, told in history.machines.items()
+    ]
+
+
+def left_out(history: History) -> list[str]:
+    """Return what was not read, with the reason."""
+    lines = [f"left out: {path}: {reason.removeprefix(f'{path}: ')}" for path, reason in history.unreadable.items()]
+    if history.journals:
+        many = "a run is" if len(history.journals) == 1 else f"{len(history.journals)} runs are"
+        lines.append(f"left out: {many} being written or interrupted (bench run --resume): {history.journals[-1]}")
+    return lines
+
+
+def changes_text(history: History, every: bool = False) -> str:
+    """Return the changes as plain text, what got worse first: of each series the last one, or `every` one.
+
+    Those that lie between the same two runs stand together, below what else changed there.
+    """
+    worse, better = {"lower": ("slower", "faster")}.get(
+        history.better if history.unit == "s" else "", ("worse", "better")
+    )
+    parts = []
+    for heading, is_worse in ((f"got {worse}", True), (f"got {better}", False)):
+        found = [(one, change) for one in history.trends for change in (one.changes if every else one.changes[-1:])]
+        found = [(one, change) for one, change in found if change.worse == is_worse]
+        if found:
+            parts.append("\n".join([f"{heading}: {len(found)}", *_events(found, history.unit)]))
+        elif is_worse:
+            parts.append(f"got {worse}: none of {len(history.trends)} series")
+    return "\n\n".join(parts)
+
+
+def _events(found: list[tuple[Trend, Change]], unit: str) -> Iterable[str]:
+    events: dict[tuple[str | None, ...], list[tuple[Trend, Change]]] = {}
+    for one, change in sorted(found, key=lambda each: (each[1].created, abs(each[1].share)), reverse=True):
+        place = change.commits if all(change.commits) else (change.before, change.after)
+        events.setdefault((*place, *change.changed), []).append((one, change))
+    for each in events.values():
+        yield plain(f"  {_event(each[0][1])}")
+        for one, change in each:
+            levels = " -> ".join(_value(one, value, unit) for value in (change.level_before, change.level_after))
+            place = f"{one.case_id} on {one.device} ({one.machine})"
+            yield plain(f"    {where}: {levels}, {_size(change)}, {one.source}")
+
+
+def _event(change: Change) -> str:
+    """When a change happened, and what else changed there."""
+    before, after = change.commits
+    if before and after and before != after:
+        commits = f"after commit {before}, by {after}"
+    elif before and before == after:
+        commits = f"commit {after} on both sides"
+    else:
+        commits = f"after run {change.before}, by {change.after} (commits not known)"
+    settings = ", ".join(line for line in change.changed if not line.startswith("commit "))
+    return f"{change.created[:10]} {commits}; {f'settings: {settings}' if settings else 'no setting differs'}"
+
+
+def _size(change: Change) -> str:
+    if change.interval is None:
+        return signed(change.share)
+    low, high = change.interval
+    return f"{signed(change.share)} ({signed(low)} to {signed(high)}, p {change.p:.3f})"
+
+
+def as_json(history: History) -> str:
+    """Return the whole history as JSON text."""
+    return msgspec.json.format(msgspec.json.encode(history), indent=2).decode()
+
+
+def as_jsonl(history: History) -> str:
+    """Return one series a line."""
+    return "\n".join(msgspec.json.encode(one).decode() for one in history.trends)
+
+
+def as_csv(history: History) -> str:
+    """Return one run of one series a line; `change` is the share by which the level changes at this run."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([
+        "device", "device_name", "machine", "unit", "case_id", "workload", "definition", "source", "metric", "created",
+        "run", "commit", "sessions", "value", "change",
+    ])  # fmt: skip
+    for one in history.trends:
+        changes = {change.at: change.share for change in one.changes}
+        for at, point in enumerate(one.points):
+            texts = (
+                one.device, one.device_name, one.machine, one.unit, one.case_id, one.workload, one.definition,
+                one.source, one.metric, point.created, point.run, point.commit or "",
+            )  # fmt: skip
+            writer.writerow([*(_cell(text) for text in texts), point.sessions, point.value, changes.get(at, "")])
+    return out.getvalue().rstrip("\n")
+
+
+def _cell(text: str) -> str:
+    return ("'" if text.startswith(FORMULA_STARTS) else "") + plain(text)

@@ -1,0 +1,167 @@
+"""What is asked of a history, and how it is read from an index or a store."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from bench.errors import DefinitionError, listed, nearest
+from bench.results.history import tables
+from bench.results.history.split import Memo
+from bench.results.history.trend import Series, Taken, Trend, trend
+
+# Numbers in one `in (...)`; databases take thousands, not any number.
+AT_ONCE = 500
+# Before every date that a run can have.
+EVER = -(2**62)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """names: workloads, case ids, their beginnings, or patterns with `*`; none means all. The same goes for devices.
+
+    machine: a fingerprint or its beginning. last: so many runs of each series. was: old name of a workload -> its name
+    now; what bears the new name then is one series, whatever its definitions.
+    """
+
+    names: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    machine: str = ""
+    metric: str = "step_s"
+    last: int = 60
+    was: dict[str, str] = field(default_factory=dict)
+
+
+class Trends(msgspec.Struct, frozen=True, kw_only=True):
+    """Trends in the order in which their cases came first. machines: fingerprint -> the facts behind it."""
+
+    trends: list[Trend]
+    machines: dict[str, dict[str, str]]
+
+
+def read_trends(connection: sa.Connection, asked: Asked, memo: Memo) -> Trends:
+    """Return the trends that are asked for.
+
+    Raises: DefinitionError for a name, device, machine or metric that no run has, with the nearest that one has.
+    """
+    if asked.metric not in tables.VALUES:
+        hint = nearest(asked.metric, tables.VALUES) or f"; known: {listed(tables.VALUES)}"
+        raise DefinitionError(f"--metric: a history holds no '{asked.metric}'{hint}")
+    with connection.begin():
+        lines = _chosen(list(connection.execute(sa.select(tables.series).order_by(tables.series.c.id))), asked)
+        points = _points(connection, lines, asked)
+        numbers = {number for each in points.values() for _, number in each}
+        runs = {line.id: line for line in _lines(connection, tables.run, numbers)}
+        machines = {line.machine: line.facts for line in lines if line.id in points}
+        told = {line.id: json.loads(line.content) for line in _lines(connection, tables.facts, set(machines.values()))}
+
+        @cache
+        def settings(number: int) -> dict[str, str]:
+            (line,) = _lines(connection, tables.facts, {number})
+            content: dict[str, str] = json.loads(line.content)
+            return content
+
+        grouped: dict[Series, list[Taken]] = {}
+        for line in lines:
+            if line.id in points:
+                grouped.setdefault(_series(line, asked.was), []).extend(_taken(line, points[line.id], runs))
+        found = []
+        for series, taken in grouped.items():
+            # The clock may have gone backwards: ids decide between equals.
+            taken.sort(key=lambda one: (one.at, one.run))
+            # Of a series of several names or definitions each was read to the full length.
+            found.append(trend(series, asked.metric, taken[-asked.last :], settings, memo))
+    return Trends(trends=found, machines={mark: told[number] for mark, number in machines.items()})
+
+
+def _chosen(lines: list[Any], asked: Asked) -> list[Any]:
+    """Return the series that are asked for."""
+    if not lines:
+        return []
+    for device in asked.devices:
+        _one_of("device", device, {line.device for line in lines})
+    known = {line.machine for line in lines}
+    if asked.machine and not any(mark.startswith(asked.machine) for mark in known):
+        _one_of("machine", asked.machine, known)
+    patterns = {name: _pattern(name) for name in asked.names}
+    wanted = []
+    hit = set()
+    for line in lines:
+        workload, case_id = _named(line, asked.was)
+        fits = {name for name, pattern in patterns.items() if name == workload or pattern.match(case_id)}
+        hit |= fits
+        if (fits or not patterns) and (not asked.devices or line.device in asked.devices):
+            wanted.append(line)
+    for name in asked.names:
+        if name not in hit:
+            _one_of("case or workload", name, {part for line in lines for part in _named(line, asked.was)})
+    return [line for line in wanted if line.machine.startswith(asked.machine)]
+
+
+def _one_of(noun: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        hint = nearest(name, sorted(known)) or f"; there are: {listed(sorted(known), limit=6)}"
+        raise DefinitionError(f"no run has the {noun} '{name}'{hint}")
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    """A case id or the beginning of one; `*` stands for anything, brackets for themselves."""
+    return re.compile(".*".join(re.escape(part) for part in name.split("*")), re.DOTALL)
+
+
+def _named(line: Any, was: dict[str, str]) -> tuple[str, str]:
+    """Return a series' workload and case id as they are called now."""
+    workload = was.get(line.workload, line.workload)
+    begin = f"{line.workload}["
+    renamed = workload != line.workload and line.case_id.startswith(begin)
+    return workload, f"{workload}[{line.case_id.removeprefix(begin)}" if renamed else line.case_id
+
+
+def _series(line: Any, was: dict[str, str]) -> Series:
+    workload, case_id = _named(line, was)
+    return Series(
+        device=line.device, device_name=line.device_name, machine=line.machine, unit=line.unit, case_id=case_id,
+        workload=workload, source=line.source, definition="" if workload in was.values() else line.definition,
+    )  # fmt: skip
+
+
+def _taken(line: Any, points: dict[tuple[int, int], list[float]], runs: dict[int, Any]) -> Iterator[Taken]:
+    own = {"workload": line.workload, "definition": line.definition}
+    for (at, number), medians in points.items():
+        run = runs[number]
+        yield Taken(run=run.run_id, at=at, commit=run.commit, settings=run.settings, medians=medians, own=own)
+
+
+def _points(connection: sa.Connection, lines: list[Any], asked: Asked) -> dict[int, dict[tuple[int, int], list[float]]]:
+    """Return series -> (time, run) -> medians of its sessions, of the newest runs of each."""
+    series, point = tables.series, tables.point
+    value, other = point.c[asked.metric], point.alias()
+    # The time of the oldest run that is wanted, found from the end of the series' key.
+    since = (
+        sa.select(other.c.at).where(other.c.series == series.c.id, other.c[asked.metric] > 0).distinct()
+        .order_by(other.c.at.desc()).limit(1).offset(asked.last - 1).scalar_subquery()
+    )  # fmt: skip
+    newest = (point.c.series == series.c.id) & (point.c.at >= sa.func.coalesce(since, EVER))
+    found: dict[int, dict[tuple[int, int], list[float]]] = {}
+    for numbers in _portions([line.id for line in lines]):
+        columns = sa.select(point.c.series, point.c.at, point.c.run, value).select_from(series.join(point, newest))
+        for number, at, run, median in connection.execute(columns.where(series.c.id.in_(numbers), value > 0)):
+            found.setdefault(number, {}).setdefault((at, run), []).append(median)
+    return found
+
+
+def _lines(connection: sa.Connection, table: sa.Table, numbers: Collection[int]) -> Iterator[Any]:
+    for portion in _portions(sorted(numbers)):
+        yield from connection.execute(sa.select(table).where(table.c.id.in_(portion)))
+
+
+def _portions(numbers: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(numbers), AT_ONCE):
+        yield numbers[start : start + AT_ONCE]

@@ -1,0 +1,142 @@
+"""The trend of a case: one value a run over time on one machine, its change points, and what they coincide with."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import msgspec
+
+from bench.results.history.split import Memo, Split, exact_splits
+from bench.results.metrics import METRICS
+from bench.results.record import Source
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: the geometric mean of its sessions' medians, since they share the machine's state of that hour."""
+
+    run: str
+    created: str
+    commit: str | None
+    value: float
+    sessions: int
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of level between two neighbouring runs, `before` and `after` (their ids); at: position of `after`.
+
+    share: of the level before (0.05: 5 % more), with its 95 % interval; p: of the permutation test; both are null where
+    values are modelled and have no noise. changed: settings that differ between the two runs, one line each.
+    """
+
+    at: int
+    created: str
+    before: str
+    after: str
+    commits: tuple[str | None, str | None]
+    level_before: float
+    level_after: float
+    share: float
+    interval: tuple[float, float] | None
+    p: float | None
+    worse: bool
+    changed: list[str]
+
+
+class Trend(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs of one case on one device of one machine, measured or modelled, in order of time."""
+
+    device: str
+    device_name: str
+    machine: str
+    unit: str
+    case_id: str
+    workload: str
+    definition: str
+    source: Source
+    metric: str
+    points: list[Point]
+    best: float
+    changes: list[Change]
+
+
+@dataclass(frozen=True)
+class Series:
+    """What a trend is of; `case_id` and `workload` as they are called now."""
+
+    device: str
+    device_name: str
+    machine: str
+    unit: str
+    case_id: str
+    workload: str
+    definition: str
+    source: Source
+
+
+class Taken(NamedTuple):
+    """What one run has of a series: the medians of its sessions. at: milliseconds since 1970; settings: their number.
+
+    own: what only this series tells of itself, and may differ between its runs: an older name or definition.
+    """
+
+    run: str
+    at: int
+    commit: str | None
+    settings: int
+    medians: Sequence[float]
+    own: Mapping[str, str]
+
+
+def trend(
+    series: Series, metric: str, taken: Sequence[Taken], settings: Callable[[int], dict[str, str]], memo: Memo
+) -> Trend:  # fmt: skip
+    """Return the trend of runs that are in order of time. settings: what a number of them stands for."""
+    values = [_typical(one.medians) for one in taken]
+    lower = METRICS[metric].better == "lower"
+    return Trend(
+        device=series.device, device_name=series.device_name, machine=series.machine, unit=series.unit,
+        case_id=series.case_id, workload=series.workload, definition=series.definition, source=series.source,
+        metric=metric, best=min(values) if lower else max(values),
+        points=[
+            Point(run=one.run, created=date(one.at), commit=one.commit, value=value, sessions=len(one.medians))
+            for one, value in zip(taken, values, strict=True)
+        ],
+        changes=[
+            _change(series.device, taken[split.at - 1], taken[split.at], split, lower, settings)
+            for split in (memo.splits(values) if series.source == "measured" else exact_splits(values))
+        ],
+    )  # fmt: skip
+
+
+def _typical(medians: Sequence[float]) -> float:
+    """Return the geometric mean; of one value that value, to the last digit."""
+    return medians[0] if len(medians) == 1 else math.exp(math.fsum(map(math.log, medians)) / len(medians))
+
+
+def _change(
+    device: str, before: Taken, after: Taken, split: Split, lower: bool, settings: Callable[[int], dict[str, str]]
+) -> Change:
+    from bench.results.environment import changes
+
+    old, new = (_own(settings(one.settings), device) | dict(one.own) for one in (before, after))
+    return Change(
+        at=split.at, created=date(after.at), before=before.run, after=after.run, commits=(before.commit, after.commit),
+        level_before=split.before, level_after=split.after, share=split.share, interval=split.interval, p=split.p,
+        worse=(split.share > 0) == lower, changed=changes(old, new),
+    )  # fmt: skip
+
+
+def _own(settings: dict[str, str], device: str) -> dict[str, str]:
+    """Leave out what other devices of the machine say; their settings begin with their name."""
+    return {key: value for key, value in settings.items() if " " not in key or key.startswith(f"{device} ")}
+
+
+@cache
+def date(at: int) -> str:
+    """Return milliseconds since 1970 as a date in UTC."""
+    return datetime.datetime.fromtimestamp(at / 1000, datetime.timezone.utc).isoformat(timespec="seconds")
