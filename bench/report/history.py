@@ -156,7 +156,7 @@ def _events(found: list[tuple[Trend, Change]], unit: str) -> Iterable[str]:
         yield plain(f"  {_event(each[0][1])}")
         for one, change in each:
             levels = " -> ".join(_value(one, value, unit) for value in (change.level_before, change.level_after))
-            place = f"{one.case_id} on {one.device} ({one.machine})"
+            where = f"{one.case_id} on {one.device} ({one.machine})"
             yield plain(f"    {where}: {levels}, {_size(change)}, {one.source}")
 
 
