@@ -51,7 +51,8 @@ def _look(name: str, judged: Judged, why: Why | None, unit: str, width: int) -> 
     how = f"{len(why.baseline)} pairs in turns" if why.paired else (
         f"{len(why.baseline)} baseline and {len(why.candidate)} candidate sessions (sessions of one sitting count once)"
     )  # fmt: skip
-    together = "alone" if why.metrics == 1 else f"together with {why.metrics - 1} others"
+    others = f"{why.metrics - 1} other{'' if why.metrics == 2 else 's'}"
+    together = "alone" if why.metrics == 1 else f"together with {others}"
     lines = [f"{head}; {how}; judged {together}; {why.degrees} degrees of freedom"]
     lines += [f"{border}: {' | '.join(map(plain, sides))}" for border, sides in why.made_of.items()]
     table = _pairs(why, unit) if why.paired else _sessions(why, unit)
@@ -60,17 +61,23 @@ def _look(name: str, judged: Judged, why: Why | None, unit: str, width: int) -> 
 
 def _sessions(why: Why, unit: str) -> Table:
     table = Table([
-        Column("side"), Column("session"), Column("samples", right=True, keep=2),
-        Column(f"quartiles, {unit}", right=True, keep=1), Column(f"median, {unit}", right=True),
-        Column("log(median)", right=True),
+        Column("side"), Column("session"), Column("samples", right=True, keep=3),
+        Column(f"quartiles, {unit}", right=True, keep=1), Column("others' cores", right=True, keep=2),
+        Column(f"median, {unit}", right=True), Column("log(median)", right=True),
     ])  # fmt: skip
     for side, medians in (("baseline", why.baseline), ("candidate", why.candidate)):
-        table.rows += [
-            [side, one.label, MISSING if one.count is None else str(one.count), _quartiles(one), _exact(one.value),
-             _log(one.value)]
-            for one in medians
-        ]  # fmt: skip
+        for one in medians:
+            table.rows += [_row(side, each.label, each) for each in one.sessions]
+            # Of a sitting only the mean goes on into the arithmetic.
+            label = f"= mean of the {len(one.sessions)} above, one sitting" if one.sessions else one.label
+            table.rows.append(_row(side, label, one))
     return table
+
+
+def _row(side: str, label: str, one: Median) -> list[str]:
+    count = MISSING if one.count is None else str(one.count)
+    others = MISSING if one.others is None else f"{one.others:.2f}"
+    return [side, label, count, _quartiles(one), others, _exact(one.value), f"{math.log(one.value):.6f}"]
 
 
 def _pairs(why: Why, unit: str) -> Table:
@@ -102,7 +109,3 @@ def _quartiles(one: Median) -> str:
 
 def _exact(value: float) -> str:
     return f"{value:.7g}"
-
-
-def _log(value: float) -> str:
-    return f"{math.log(value):.6f}"

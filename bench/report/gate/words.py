@@ -212,7 +212,7 @@ def same_text(checked: Checked) -> str:
     """Return in a sentence what "same" means for the metrics that are not shown, and how much each look could see."""
     same = with_verdict(checked, "same")
     seen = sorted(one.detects for one in same if one.detects is not None)
-    budget = f" ({percent(checked.rule['budget'])})" if "budget" in checked.rule else ""
+    budget = f" ({percent(checked.rule['budget'])}, or the case's own)" if "budget" in checked.rule else ""
     ends = list(dict.fromkeys(percent(seen[index]) for index in (0, -1))) if seen else []
     span = f"; each look detects {' to '.join(ends)} or more" if ends else ""
     marked = sum(one.estimated for one in same)

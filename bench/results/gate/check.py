@@ -220,12 +220,12 @@ def _sittings(sessions: Sequence[Session], medians: list[Median]) -> list[Median
     for index, (session, one) in enumerate(zip(sessions, medians, strict=True)):
         key = ("", index) if session.sitting is None else (session.sitting, -1)
         found.setdefault(key, []).append(one)
-    return [
-        group[0]
-        if len(group) == 1
-        else Median(listed((one.label for one in group), limit=3), typical(group) or 0.0, others=mean_others(group))
-        for group in found.values()
-    ]
+    return [group[0] if len(group) == 1 else _sitting(group) for group in found.values()]
+
+
+def _sitting(group: list[Median]) -> Median:
+    label = listed((one.label for one in group), limit=3)
+    return Median(label, typical(group) or 0.0, others=mean_others(group), sessions=group)
 
 
 def _logs(medians: Sequence[Median]) -> list[float]:

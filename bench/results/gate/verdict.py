@@ -64,6 +64,7 @@ class Median(msgspec.Struct, frozen=True):
     """The median of one session's samples, on a log scale, in the metric's unit; of a sitting, its sessions' mean.
 
     count, quartiles: of the samples behind it, where they are known. others: cores that others took meanwhile.
+    sessions: of a sitting of several, the medians whose mean it is.
     """
 
     label: str
@@ -71,6 +72,7 @@ class Median(msgspec.Struct, frozen=True):
     count: int | None = None
     quartiles: tuple[float, float] | None = None
     others: float | None = None
+    sessions: list[Median] = []
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

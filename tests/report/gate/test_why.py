@@ -132,3 +132,14 @@ def test_no_number_is_cut_in_a_narrow_window(checked):
     text = why_text(checked, CASE, 40)
     assert "0.002420299" in text
     assert "0.052000" in text
+
+
+def test_a_sitting_is_shown_with_the_sessions_whose_mean_it_is(make, found):
+    one = found("a", 1e-3, 0.2, new={"sitting": "tuesday", "others": 0.25, "quartiles": (1.2e-3, 1.3e-3), "count": 40})
+    rows = [line.split() for line in why_text(make([one]), "a").splitlines() if line.startswith("candidate ")]
+    assert [row[1] for row in rows] == ["run-b/1", "run-b/2", "run-b/3", "="]
+    assert rows[0][2:7] == ["40", "0.0012", "to", "0.0013", "0.25"]
+    assert " ".join(rows[3][1:8]) == "= mean of the 3 above, one"
+    logs = [float(row[-1]) for row in rows]
+    assert logs[3] == pytest.approx(statistics.mean(logs[:3]), abs=1e-6)
+    assert "3 candidate" not in why_text(make([one]), "a")

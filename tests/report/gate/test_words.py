@@ -163,7 +163,7 @@ def test_the_same_are_counted_with_what_each_look_could_see(make, found):
     checked = make([found("a", 1e-3), found("b", 1e-3, logs=tuple(0.002 * step for step in range(-4, 4)))])
     # The second's spread is sqrt(1.7e-4 / 9), its error 0.002942: log(1.01) + 2.262 * error + 1.833 * error = 0.0220.
     assert words.same_text(checked) == (
-        "2 same: a slowdown of the budget (5.0%) is excluded; each look detects 1.7% to 2.2% or more"
+        "2 same: a slowdown of the budget (5.0%, or the case's own) is excluded; each look detects 1.7% to 2.2% or more"
     )
 
 

@@ -235,6 +235,10 @@ def test_sessions_of_one_sitting_count_once():
     assert [(one.label, one.value) for one in found.why.candidate] == [
         ("run 0, run 1, run 2", pytest.approx((1.1 * 1.2 * 1.3) ** (1 / 3)))
     ]
+    assert [(one.label, one.value) for one in found.why.candidate[0].sessions] == [
+        ("run 0", pytest.approx(1.1)), ("run 1", pytest.approx(1.2)), ("run 2", pytest.approx(1.3)),
+    ]  # fmt: skip
+    assert found.why.baseline[0].sessions == []
     assert found.why.degrees == 4
     assert only(sessions(*FIVE), sessions(1.1, 1.2, 1.3)).why.degrees == 6  # type: ignore[union-attr]
 
