@@ -20,7 +20,7 @@ from bench.results.gate.document import Checked, Finding, Side
 MOST_SUMMARY_BYTES = 1_000_000
 MOST_COMMENT_CHARACTERS = 65_536
 # Of a name in the head, which cannot be left out as a row can.
-LONGEST_NAME = 200
+LONGEST_NAME, LONGEST_COMMAND = 200, 1000
 FOLDED_END = ["", "</details>", ""]
 # What a number with its unit is made of; a full stop only inside a number, so that it makes no link.
 NUMBERS = re.compile(r"~?(?:[A-Za-z0-9 ,+%/<>=-]|\.(?=\d))*")
@@ -125,6 +125,9 @@ def _parts(checked: Checked) -> list[Part]:
     changed = words.changed(checked)
     if changed:
         parts.append(_table([], changed, several, [""], turn=1))
+    accept = words.accept_command(checked)
+    if accept is not None:
+        parts.append(Part([f"On purpose? {code(accept, LONGEST_COMMAND)}, and commit the baseline.", ""]))
     if checked.changed:
         parts.append(
             Part(["**Changed since the baseline**", ""], [f"- {code(line)}" for line in checked.changed], [""])

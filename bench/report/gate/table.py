@@ -118,7 +118,7 @@ def next_steps(checked: Checked) -> list[str]:
         case, files = shlex.quote(plain(first.case_id)), shlex.join(map(plain, checked.candidate.files))
         lines += [
             f"Why?         bench check {files}{' ' if files else ''}--why {case}",
-            f"On purpose?  bench baseline accept {case} --reason '...'",
+            f"On purpose?  {words.accept_command(checked)}",
         ]
         if any(one.alarm and one.confirmed == "not run" for one in checked.findings):
             lines.append("Chance?      on the baseline's machine --confirm runs alarms again, in turns with its commit")

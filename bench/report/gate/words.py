@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable
 from typing import get_args
 
@@ -229,3 +230,16 @@ def rule_text(checked: Checked) -> str:
     if "false_alarms" in rule:
         parts.append(f"{rule['false_alarms']:g} false alarms per check at most, on average")
     return "; ".join([*parts, f"{checked.metrics} judged together, {checked.looked_again} looked at again"])
+
+
+def accept_command(checked: Checked) -> str | None:
+    """Return the command that accepts the worst alarm, quoted for a shell; None where there is no alarm."""
+    first = next((one for one in changed(checked) if one.alarm), None)
+    if first is None:
+        return None
+    parts = ["bench", "baseline", "accept", plain(first.case_id)]
+    if len(checked.candidate.files) == 1:
+        parts += ["--run", plain(checked.candidate.files[0])]
+    if checked.baseline.label != "main":
+        parts += ["-b", plain(checked.baseline.label)]
+    return f"{shlex.join(parts)} --reason '...'"

@@ -122,6 +122,12 @@ def test_without_an_alarm_there_is_no_table_of_changes(make, found):
     assert "Nothing that is recorded changed since the baseline." in text
 
 
+def test_how_an_alarm_is_accepted_is_told_where_there_is_one(make, found):
+    command = "`bench baseline accept a --run results/runs/run-b.json --reason '...'`"
+    assert f"On purpose? {command}, and commit the baseline." in comment(make([found("a", 1e-3, 0.2)]))
+    assert "On purpose" not in comment(make([found("a", 1e-3)]))
+
+
 def test_a_baseline_of_many_commits_names_the_newest(make, found):
     checked = make([found("a", 1e-3)])
     checked.baseline.commits = [f"c{index}" for index in range(9)]

@@ -87,7 +87,7 @@ def test_many_that_cannot_be_told_are_counted_and_the_first_are_named(make, foun
 
 def test_what_to_do_next_depends_on_what_was_found(make, found):
     noisy = tuple(0.01 * step for step in range(-4, 4))
-    assert "bench baseline accept a --reason" in check_text(make([found("a", 1e-3, 0.2)]))
+    assert "bench baseline accept a --run results/runs/run-b.json --reason" in check_text(make([found("a", 1e-3, 0.2)]))
     assert "--cross BORDER" in check_text(make([found("a", 1e-3, new={"dtype": "fp8"})]))
     assert "bench baseline save NAME" in check_text(make([found("a", 1e-3, logs=(0.0,))]))
     assert "bench run --sessions N" in check_text(make([found("a", 1e-3, 0.03, logs=noisy)]))
@@ -100,7 +100,13 @@ def test_an_alarm_that_was_not_run_again_says_how_it_can_be(make, found):
 
 def test_a_command_is_quoted_for_the_shell(make, found):
     text = check_text(make([found("it's [b=1]", 1e-3, 0.2)]))
-    assert """bench baseline accept 'it'"'"'s [b=1]' --reason '...'""" in text
+    assert """bench baseline accept 'it'"'"'s [b=1]' --run results/runs/run-b.json --reason '...'""" in text
+
+
+def test_the_baseline_to_accept_it_in_is_named_where_it_is_not_main(make, found):
+    checked = make([found("a", 1e-3, 0.2)])
+    checked.baseline.label, checked.candidate.files = "main-h100", ["a.json", "b.json"]
+    assert "bench baseline accept a -b main-h100 --reason '...'" in check_text(checked)
 
 
 def test_nothing_to_compare_is_said(make):
