@@ -34,6 +34,8 @@ ARROWS = {
     # The command line finds its commands by name when one is asked for, so that `bench --help` stays quick.
     "cli": LEAVES,
     "__main__": {"cli"},
+    # Loaded by pytest: knows what commands know, and plans a suite as `bench run` does.
+    "pytest_plugin": EVERYTHING - {"cli"},
 }
 EXCEPTIONS = {
     # The server that forks workers loads all they need beforehand, the command line's own modules included.

@@ -68,9 +68,7 @@ def measure(case: Case, adapter: Adapter, report: Report) -> Row:
     report("timing")
     with _inference():
         timed = prepare(program, operators, adapter)
-        with Sampler(adapter.read) as sampler, Others() as others:
-            samples = sample(timed.once, case.time_s)
-        _fill_time(row, samples, timed)
+        time_into(row, timed, adapter, case.time_s)
         if timed.launch.how == "graph" and case.phase == "decode":
             report("eager")
             launches = prepare(program, operators, adapter, eager=True)
@@ -78,13 +76,20 @@ def measure(case: Case, adapter: Adapter, report: Report) -> Row:
     row.scope = _scope(case, operators)
     row.operators = dict(operators.used)
     row.memory_peak_bytes = adapter.memory_peak()
+    fill_roofs(row, adapter)
+    row.wall_s = time.perf_counter() - start
+    return row
+
+
+def time_into(row: Row, timed: Timed, adapter: Adapter, time_s: float) -> None:
+    """Sample what was made ready; fill the row's time, what the device said meanwhile, and what others took."""
+    with Sampler(adapter.read) as sampler, Others() as others:
+        samples = sample(timed.once, time_s)
+    _fill_time(row, samples, timed)
     _fill_telemetry(row, sampler.window)
     row.others_cores = others.cores
     if (others.cores or 0) > DISTURBED_CORES:
         row.flags = [*row.flags, "disturbed"]
-    _fill_roofs(row, case, adapter)
-    row.wall_s = time.perf_counter() - start
-    return row
 
 
 def copies_needed(case: Case, work: Work, cache_bytes: int) -> int:
@@ -166,14 +171,15 @@ def _fill_telemetry(row: Row, window: Window) -> None:
     row.telemetry_missing = {field: window.missing[name] for name, field in shown.items() if name in window.missing}
 
 
-def _fill_roofs(row: Row, case: Case, adapter: Adapter) -> None:
+def fill_roofs(row: Row, adapter: Adapter) -> None:
+    """Fill utilization of the device's peaks, those of its sheet and those reached here, and energy."""
     sheet_id = adapter.sheet()
     if sheet_id is not None:
         sheet = load_sheet(sheet_id)
-        fill_utilization(row, sheet.peak_flops(case.dtype), sheet.memory_bytes_per_s, achieved=False)
+        fill_utilization(row, sheet.peak_flops(row.dtype), sheet.memory_bytes_per_s, achieved=False)
     roof = load_achieved(fingerprint(adapter.facts()))
     if roof is not None:
-        fill_utilization(row, roof.gemm_flops.get(case.dtype), roof.bytes_per_s, achieved=True)
+        fill_utilization(row, roof.gemm_flops.get(row.dtype), roof.bytes_per_s, achieved=True)
     fill_energy(row)
 
 

@@ -47,7 +47,7 @@ def fill_rates(row: Row, *, devices_in_unit: int = 1) -> None:
 
 def fill_utilization(row: Row, peak_flops: float | None, peak_bytes_per_s: float | None, *, achieved: bool) -> None:
     """Fill MFU and MBU of the sheet's peaks, or of the achieved ones; None where a peak is not known."""
-    if row.step_s is None or row.flops is None:
+    if row.step_s is None:
         return
     moved = (row.read_bytes or 0) + (row.written_bytes or 0)
     mfu = flops_utilization(row.flops, row.step_s, peak_flops) if peak_flops and row.flops else None
@@ -56,7 +56,7 @@ def fill_utilization(row: Row, peak_flops: float | None, peak_bytes_per_s: float
         row.mfu_achieved, row.mbu_achieved = mfu, mbu
     else:
         row.mfu, row.mbu = mfu, mbu
-    if row.bound is None and peak_flops and peak_bytes_per_s:
+    if row.bound is None and row.flops is not None and peak_flops and peak_bytes_per_s:
         # The higher roof is the lower bound of time; which of the two it is names the bound.
         row.bound = "compute" if row.flops / peak_flops > moved / peak_bytes_per_s else "memory"
 

@@ -125,6 +125,20 @@ def expand(name: str, workload: Workload, suite: str | None = None, overrides: O
     return _each_once(cases, where)
 
 
+def kernel_case(kernel: str, dims: Mapping[str, int], dtype: str, routing: Routing, time_s: float) -> Case:
+    """Return the case of one kernel at one point, as a workload named after it would have it.
+
+    Raises: DefinitionError for an unknown kernel or dtype, or dimensions that it does not have or that do not fit.
+    """
+    try:
+        workload = Workload(
+            summary="", phase="kernel", kernel=kernel, dtype=dtype, points=[dict(dims)], routing=routing, time_s=time_s
+        )
+    except ValueError as error:
+        raise DefinitionError(str(error)) from None
+    return expand(kernel.replace("_", "-"), workload)[0]
+
+
 def _each_once(cases: list[Case], where: str) -> list[Case]:
     """Drop repeated points; refuse two different cases that would go by one name."""
     every: dict[str, Case] = {}

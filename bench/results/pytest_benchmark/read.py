@@ -249,7 +249,7 @@ def _foreign(each: _Benchmark, samples: list[float], environment: Environment) -
     return Row(
         case_id=each.fullname, workload=each.fullname.partition("[")[0], phase="kernel",
         dtype=dtype if isinstance(dtype, str) else NO_DTYPE,
-        definition_hash=_hash(definition), definition=definition,
+        definition_hash=definition_hash(definition), definition=definition,
         device=DEVICE, device_name=environment.cpu, unit="machine",
         source="measured", status="ok", scope="what the test calls, by the host's clock",
         notes=[] if told else [_no_samples(each)],
@@ -265,7 +265,8 @@ def _stable(value: object) -> object:
     return "not told" if isinstance(value, str) and value.startswith(OPAQUE) else value
 
 
-def _hash(definition: dict[str, Any]) -> str:
+def definition_hash(definition: dict[str, Any]) -> str:
+    """Return the hash of what a person's own test is."""
     text = json.dumps(definition, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -21,6 +21,8 @@ from bench.results.record import SCHEMA_VERSION, Environment, Row, Run
 FORM = "5.0.0"
 # What the samples' clock is called among a benchmark's options.
 CLOCK = "device_clock"
+# Where the tests lie that the plugin makes of cases, one file that is none for each device.
+FOLDER = "bench"
 # Figures of a row that people look for in `extra_info`; the whole row is beside them.
 FIGURES = (
     "case_id", "definition_hash", "device", "device_name", "dtype", "source", "flops", "read_bytes", "written_bytes",
@@ -30,7 +32,7 @@ FIGURES = (
 
 def full_name(device: str, case_id: str) -> str:
     """Return what pytest-benchmark joins results by: the test that the plugin makes of a case."""
-    return f"bench/{device}::{case_id}"
+    return f"{FOLDER}/{device}::{case_id}"
 
 
 def left_out(rows: Sequence[Row]) -> list[tuple[Row, str]]:
