@@ -1,0 +1,246 @@
+"""Writes a report as a workbook: a front page, the assumptions, a sheet for each section, and its charts.
+
+What may be edited is yellow, on the sheet "Assumptions"; costs are formulas over it, with the values they have now, so
+that a viewer that does not calculate shows them too. Text is always written as text: a name that starts with "=" is no
+formula. Every number has its source in the column beside it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import math
+from collections import Counter
+from typing import Any
+
+from bench.report import cells
+from bench.report.document import Cell, Report, Section
+from bench.report.xlsx.charts import ChartData
+from bench.report.xlsx.place import PlacedTable, Places, Spot, letters, place, text
+
+FRONT, ASSUMPTIONS, CHART_DATA = "Report", "Assumptions", "Chart data"
+VERDICTS = (
+    "axis", "metric", "at", "A", "B", "A value", "B value", "unit", "A over B", "low", "high", "reading", "source",
+    "per", "why",
+)  # fmt: skip
+ASSUMED = ("assumption", "value", "unit", "low", "high", "date", "source", "where to change it", "example")
+FIRST_ASSUMPTION = 4
+WIDEST = 46
+
+
+def workbook(report: Report) -> bytes:
+    """Return the report as an .xlsx file."""
+    import xlsxwriter
+
+    out = io.BytesIO()
+    # Nothing that looks like a formula, a link or a number becomes one.
+    plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
+    book = xlsxwriter.Workbook(out, plain)
+    Writer(book, report).write()
+    book.close()
+    return out.getvalue()
+
+
+class Writer:
+    """One workbook while it is written."""
+
+    def __init__(self, book: Any, report: Report) -> None:
+        self.book, self.report = book, report
+        taken = {FRONT.lower(), ASSUMPTIONS.lower(), CHART_DATA.lower()}
+        known = {
+            each.id: Spot(ASSUMPTIONS, FIRST_ASSUMPTION + index, 1) for index, each in enumerate(report.assumptions)
+        }
+        self.places: Places = place(report, taken, known)
+        self.formats: dict[str, Any] = {}
+        self.data: ChartData | None = None
+
+    def write(self) -> None:
+        """Write every sheet."""
+        self._properties()
+        self._front()
+        if self.report.assumptions:
+            self._assumptions()
+        sheets = {
+            section.id: self.book.add_worksheet(self.places.sheets[section.id]) for section in self.report.sections
+        }
+        if any(section.charts for section in self.report.sections):
+            self.data = ChartData(self.book, self.book.add_worksheet(CHART_DATA))
+        for section in self.report.sections:
+            self._section(section, sheets[section.id])
+
+    def _properties(self) -> None:
+        given = {"title": text(self.report.title), "comments": text(f"accelbench {self.report.bench_version}")}
+        try:
+            created = datetime.datetime.fromisoformat(self.report.created).replace(tzinfo=None)
+        except ValueError:
+            self.book.set_properties(given)
+        else:
+            # The same report gives the same file.
+            self.book.set_properties(given | {"created": created})
+
+    def format(self, name: str, **look: Any) -> Any:
+        """Return a cell format, made once."""
+        if name not in self.formats:
+            self.formats[name] = self.book.add_format(look)
+        return self.formats[name]
+
+    def _front(self) -> None:
+        sheet, report = self.book.add_worksheet(FRONT), self.report
+        sheet.set_landscape()
+        bold, title = self.format("bold", bold=True), self.format("title", bold=True, font_size=16)
+        row = 0
+        sheet.write_string(row, 0, text(report.title), title)
+        facts = [
+            report.question,
+            f"{report.created}, accelbench {report.bench_version}, report {report.id}",
+            report.command,
+        ]
+        facts += [words for source, words in cells.LEGEND.items() if source in report.counts]
+        for fact in facts:
+            row += 1
+            sheet.write_string(row, 0, text(fact))
+        row += 2
+        self._row(sheet, row, list(VERDICTS), bold)
+        for verdict in report.verdicts:
+            row += 1
+            low, high = verdict.interval or (None, None)
+            self._row(sheet, row, [
+                verdict.axis, verdict.metric, verdict.target, verdict.a, verdict.b, verdict.a_value, verdict.b_value,
+                verdict.unit, verdict.ratio, low, high, verdict.reading, verdict.source, verdict.per, verdict.why,
+            ])  # fmt: skip
+        row += 2
+        self._row(sheet, row, ["system", "device", "name", "unit", "sources", "facts"], bold)
+        for system in report.systems:
+            row += 1
+            told = "; ".join(f"{key}: {value}" for key, value in system.facts.items())
+            self._row(
+                sheet, row, [system.label, system.device, system.name, system.unit, ", ".join(system.sources), told]
+            )
+        row += 2
+        for heading, lines in (
+            ("not run", [f"{each.system}: {each.reason} ({len(each.cases)} cases)" for each in report.not_run]),
+            ("not the same on all sides", [": ".join([line[0], " | ".join(line[1:])]) for line in report.differences]),
+            ("run rules", report.rules), ("to repeat", report.repeat), ("limits", report.limits),
+            ("citations", [f"[{number}] {each}" for number, each in enumerate(report.citations, 1)]),
+        ):  # fmt: skip
+            if lines:
+                sheet.write_string(row, 0, heading, bold)
+                for line in lines:
+                    row += 1
+                    sheet.write_string(row, 0, text(line))
+                row += 2
+        sheet.set_column(0, 0, 18)
+        sheet.set_column(1, len(VERDICTS), 14)
+
+    def _assumptions(self) -> None:
+        sheet = self.book.add_worksheet(ASSUMPTIONS)
+        sheet.write_string(0, 0, "Assumptions", self.format("title", bold=True, font_size=16))
+        sheet.write_string(1, 0, "Yellow cells may be changed; every cost of this workbook follows.")
+        if any(each.example for each in self.report.assumptions):
+            words = "EXAMPLE: indications with their date and source, no offers to anybody. Put in your own."
+            sheet.write_string(2, 0, words, self.format("bold", bold=True))
+        self._row(sheet, FIRST_ASSUMPTION - 1, list(ASSUMED), self.format("bold", bold=True))
+        edit = self.format("edit", bg_color="#FFF2CC", border=1)
+        for row, each in enumerate(self.report.assumptions, FIRST_ASSUMPTION):
+            where = " ".join(part for part in (each.file, each.key) if part)
+            self._row(sheet, row, [
+                each.label, None, each.unit, each.low, each.high, each.date, each.source, where,
+                "example" if each.example else "",
+            ])  # fmt: skip
+            sheet.write_number(row, 1, each.value, edit)
+        sheet.freeze_panes(FIRST_ASSUMPTION, 1)
+        for column, width in enumerate((44, 14, 12, 10, 10, 12, 60, 44, 10)):
+            sheet.set_column(column, column, width)
+
+    def _section(self, section: Section, sheet: Any) -> None:
+        sheet.write_string(0, 0, text(section.title), self.format("title", bold=True, font_size=16))
+        for row, line in enumerate([*section.text, *section.notes], 1):
+            sheet.write_string(row, 0, text(line))
+        placed = self.places.tables.get(section.id, [])
+        widths: Counter[int] = Counter()
+        for each in placed:
+            self._table(each, sheet, widths)
+        for column, width in widths.items():
+            sheet.set_column(column, column, min(WIDEST, max(8, width + 1)))
+        if self.data is not None:
+            right = max((head.first + head.width for each in placed for head in each.heads), default=0) + 1
+            row = 1
+            for chart, its in zip(section.charts, placed, strict=False):
+                row = self.data.draw(chart, its, sheet, row, right)
+        sheet.set_landscape()
+        sheet.fit_to_pages(1, 0)
+
+    def _table(self, placed: PlacedTable, sheet: Any, widths: Counter[int]) -> None:
+        bold, table = self.format("bold", bold=True), placed.table
+        sheet.write_string(placed.title_row, 0, text(table.title), self.format("table", bold=True, font_size=12))
+        head_row = placed.title_row + 1
+        for index, (column, head) in enumerate(zip(table.columns, placed.heads, strict=True)):
+            units = {cell.unit for row in table.rows if isinstance(cell := row[index], Cell) and cell.unit}
+            unit = f" [{next(iter(units))}]" if len(units) == 1 and not units & {"1"} else ""
+            names = [column.name + unit, *(f"{each} of it" for each in head.beside)]
+            names[1:] = ["source" if name == "source of it" else name for name in names[1:]]
+            names += ["note"] if head.notes else []
+            for offset, name in enumerate(names):
+                sheet.write_string(head_row, head.first + offset, text(name), bold)
+                widths[head.first + offset] = max(widths[head.first + offset], min(len(name), 24))
+        for number, row in enumerate(table.rows, placed.first_row):
+            for cell, head in zip(row, placed.heads, strict=True):
+                if isinstance(cell, Cell):
+                    self._cell(sheet, number, head.first, cell, head.beside, head.notes)
+                    continue
+                sheet.write_string(number, head.first, text(cell))
+                widths[head.first] = max(widths[head.first], min(len(cell), WIDEST))
+        for number, note in enumerate(table.notes, placed.first_row + len(table.rows)):
+            sheet.write_string(number, 0, text(note), self.format("note", italic=True))
+
+    def _cell(self, sheet: Any, row: int, column: int, cell: Cell, beside: tuple[str, ...], noted: bool) -> None:
+        known = cell.value is not None and math.isfinite(cell.value)
+        source = cell.source if known else "missing"
+        if known and cell.value is not None:
+            look = self._look(cell)
+            if cell.formula is not None:
+                sheet.write_formula(row, column, self.places.formula(cell.formula), look, cell.value)
+            else:
+                sheet.write_number(row, column, cell.value, look)
+        low, high = cell.interval or (None, None)
+        told: dict[str, Any] = {"low": low, "high": high, "source": source}
+        for offset, name in enumerate(beside, 1):
+            if name != "source" and told[name] is not None and cell.formula is not None:
+                self._while_unedited(sheet, row, column, offset, cell, told[name])
+            else:
+                self._any(sheet, row, column + offset, told[name], self._look(cell) if name != "source" else None)
+        if noted and cell.note:
+            sheet.write_string(row, column + 1 + len(beside), text(cell.note))
+
+    def _while_unedited(self, sheet: Any, row: int, column: int, offset: int, cell: Cell, end: float) -> None:
+        """An interval belongs to the number it was worked out with: it is empty once an assumption was changed."""
+        here, value = f"{letters(column)}{row + 1}", cell.value or 0.0
+        formula = f'=IF(ABS({here}-({value!r}))<=ABS({value!r})*0.000001,{end!r},"")'
+        sheet.write_formula(row, column + offset, formula, self._look(cell), end)
+
+    def _look(self, cell: Cell) -> Any:
+        """Return a number's format: as large as it is, and in italics where it was not measured."""
+        value = cell.value if cell.value is not None and math.isfinite(cell.value) else 0.0
+        form = number_format(value, cell.unit)
+        italic = cell.source != "measured"
+        return self.format(f"{form} {italic}", num_format=form, italic=italic)
+
+    def _row(self, sheet: Any, row: int, values: list[Any], look: Any = None) -> None:
+        for column, value in enumerate(values):
+            self._any(sheet, row, column, value, look)
+
+    def _any(self, sheet: Any, row: int, column: int, value: Any, look: Any = None) -> None:
+        if isinstance(value, str):
+            sheet.write_string(row, column, text(value), look)
+        elif value is not None and math.isfinite(value):
+            sheet.write_number(row, column, value, look)
+
+
+def number_format(value: float, unit: str) -> str:
+    """Return how a spreadsheet shows a number; the number itself is stored whole."""
+    if unit == "share":
+        return "0.0%"
+    size = abs(value)
+    if size >= 1e9 or 0 < size < 1e-3:
+        return "0.00E+00"
+    return "#,##0" if size >= 1000 or (unit == "1" and value == int(value)) else "0.00" if size >= 1 else "0.0000"
