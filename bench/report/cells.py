@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.report.document import Cell, Interval
+from bench.report.document import Cell, Interval, Table
 from bench.units import MISSING, percent, scaled, seconds, three_digits
 
 # What stands before a number that was not measured.
@@ -28,9 +28,21 @@ def mark(source: str) -> str:
     return MARKS.get(kind(source), "")
 
 
-def text(cell: Cell) -> str:
-    """Return a cell with its mark and unit, for example "~437 tok/s"; "-" where it has no value."""
-    return MISSING if cell.value is None else mark(cell.source) + number(cell.value, cell.unit)
+def text(cell: Cell, *, bare: bool = False) -> str:
+    """Return a cell with its mark and unit, for example "~437 tok/s"; "-" where it has no value.
+
+    bare: without the unit, which stands in the heading (see `shared_unit`).
+    """
+    if cell.value is None:
+        return MISSING
+    return mark(cell.source) + number(cell.value, "" if bare else cell.unit)
+
+
+def shared_unit(table: Table, index: int) -> str:
+    """Return the unit that all cells of a column have and that may stand in its heading; "" where there is none."""
+    units = {cell.unit for row in table.rows if isinstance(cell := row[index], Cell)}
+    unit = units.pop() if len(units) == 1 else ""
+    return "" if unit in (*SCALED, "s", "share", "x", "1") else unit
 
 
 def number(value: float, unit: str) -> str:
@@ -41,6 +53,8 @@ def number(value: float, unit: str) -> str:
         return percent(value)
     if unit in SCALED:
         return scaled(value, unit)
+    if unit == "1" and value == round(value):
+        return f"{value:,.0f}"
     if unit == "x":
         return f"{value:.2f}x"
     return three_digits(value) + ("" if unit in ("", "1") else f" {unit}")

@@ -115,13 +115,17 @@ def escaped(text: str) -> str:
 def as_text(table: Table) -> TextTable:
     """Return a table with its cells as people read them; notes of cells stand below."""
     notes = dict.fromkeys(cell.note for row in table.rows for cell in row if isinstance(cell, Cell) and cell.note)
-    columns = [TextColumn(column.name, right=column.number) for column in table.columns]
-    rows = [[_shown(cell) for cell in row] for row in table.rows]
+    units = [cells.shared_unit(table, index) for index in range(len(table.columns))]
+    columns = [
+        TextColumn(column.name + (f", {unit}" if unit else ""), right=column.number)
+        for column, unit in zip(table.columns, units, strict=True)
+    ]
+    rows = [[_shown(cell, unit) for cell, unit in zip(row, units, strict=True)] for row in table.rows]
     return TextTable(columns, rows, [*notes, *table.notes], table.title or None)
 
 
-def _shown(cell: str | Cell) -> str:
-    if isinstance(cell, str):
-        return cell
-    spread = f" ({cells.interval_text(cell.interval, cell.unit)})" if cell.interval and cell.value is not None else ""
-    return cells.text(cell) + spread + (f" [{cell.cite}]" if cell.cite else "")
+def _shown(cell: str | Cell, unit: str) -> str:
+    if isinstance(cell, str) or cell.value is None:
+        return cell if isinstance(cell, str) else cells.text(cell)
+    spread = f" ({cells.interval_text(cell.interval, '' if unit else cell.unit)})" if cell.interval else ""
+    return cells.text(cell, bare=unit != "") + spread + (f" [{cell.cite}]" if cell.cite else "")

@@ -34,9 +34,9 @@ def draw(chart: Chart, palette: Palette, series: list[str]) -> dict[str, Any]:
 
 
 def order(chart: Chart, systems: list[str]) -> list[str]:
-    """Return a chart's series; systems in their own order, so that a device has one colour on all charts."""
-    own = list(dict.fromkeys(_series(chart.kind, row) for row in chart.rows))
-    return systems if set(own) <= set(systems) else own
+    """Return systems, then what else a chart tells apart: a device has one colour on all charts, alone."""
+    own = dict.fromkeys(_series(chart.kind, row) for row in chart.rows)
+    return [*systems, *(name for name in own if name not in systems)]
 
 
 def _series(kind: str, row: dict[str, Any]) -> str:

@@ -50,7 +50,8 @@ def page(report: Report) -> str:
         pairs=pairs(report.verdicts), readings=sum(1 for verdict in report.verdicts if verdict.metric),
         facts=list(dict.fromkeys(name for system in report.systems for name in system.facts)),
         text=cells.text, kind=cells.kind, mark=cells.mark, legend=cells.LEGEND, plain=_plain,
-        interval=lambda cell: cells.interval_text(cell.interval, cell.unit),
+        interval=lambda cell, unit: cells.interval_text(cell.interval, "" if unit else cell.unit),
+        units_of=lambda table: [cells.shared_unit(table, index) for index in range(len(table.columns))],
         notes_of=lambda table: notes.setdefault(table.id, _notes(table)),
         left_out=_left_out(report), series_of=lambda chart: _legend(chart, labels), sources_of=_sources,
     )  # fmt: skip

@@ -173,7 +173,7 @@ def _sentence(phase: str, chosen: list[tuple[Side, Row]]) -> list[str]:
         whole = sum(mine.values()) - sum(theirs.values())
         slow, fast = (first.label, other.label) if whole > 0 else (other.label, first.label)
         shares = sorted(((mine[part] - theirs[part]) / whole, part) for part in mine) if whole else []
-        listing = ", ".join(f"{part} {share:+.0%}" for share, part in reversed(shares))
+        listing = ", ".join(f"{part} {round(share, 2) + 0.0:+.0%}" for share, part in reversed(shares))
         front = "" if row.source == its.source == "measured" else "estimated: "
         told.append(
             f"{front}{phase}: a step of {slow} takes {cells.number(abs(whole), 's')} longer than one of {fast} "

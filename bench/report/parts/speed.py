@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bench.report.document import Chart, Column, Section, Table
+from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.parts.numbers import derived, of, point, rate_of
 from bench.report.rows import short_names
 from bench.report.sides import Side
 from bench.results.compare import source_of
 from bench.results.record import Row
 from bench.results.target import Target
-from bench.units import percent, seconds
+from bench.units import seconds
 
 PHASES = {"prefill": "prompt tokens", "decode": "output tokens"}
 # A page of more is for the attached data, not for reading.
@@ -68,11 +68,12 @@ def _frontier(sides: list[Side], family: tuple[str, str, int], targets: list[Tar
         alt=f"For each system, output tokens per second of one {_units(sides)} against tokens per second that each "
         f"user sees, one point a batch; {len(rows)} points.",
         caption="Right is faster for each user, up is more in all; numbers are batches per device. Points are joined "
-        "by straight lines. A band is the interval of the step's time; hollow points were not measured.",
+        "by straight lines. A band is the interval of the step's time; hollow points were not measured. "
+        "Dashed: targets, time per output token.",
         options={
             "x_title": "tokens per second for each user", "y_title": f"output tokens per second of a {_units(sides)}",
             "x_log": True, "y_log": True, "text": True,
-            "rules": [{"x": 1 / t.tpot_s, "text": f"{seconds(t.tpot_s)} a token"} for t in targets if t.tpot_s],
+            "rules": [{"x": 1 / t.tpot_s, "text": seconds(t.tpot_s)} for t in targets if t.tpot_s],
         },
     )]  # fmt: skip
 
@@ -82,7 +83,10 @@ def _units(sides: list[Side]) -> str:
 
 
 def _target_table(sides: list[Side]) -> Table:
-    rows = [(side, row) for side in sides for row in side.bought(side.at_targets)]
+    every = [(side, row) for side in sides for row in side.bought(side.at_targets)]
+    # What nobody can do is in the list of what was not run.
+    kept = {row.case_id for _, row in every if row.status == "ok"}
+    rows = [(side, row) for side, row in every if row.case_id in kept]
     short, notes = short_names([row.case_id for _, row in rows])
     table = Table(id="targets", title="The most each system yields with every token in time", columns=[
         Column(name="target"), Column(name="system"), Column(name="per"), Column(name="precision"),
@@ -96,7 +100,7 @@ def _target_table(sides: list[Side]) -> Table:
             short[row.case_id], side.label, row.unit, row.dtype,
             of(row, "batch") if row.status == "ok" else of(None, "batch", reason),
             of(row, rate_of(row)), of(row, "step_s"), of(row, "tokens_per_s_per_tflops"),
-            row.bound or reason if row.status == "ok" else reason,
+            (row.bound or "") if row.status == "ok" else "",
         ])  # fmt: skip
     table.notes = [
         *notes,
@@ -114,7 +118,7 @@ def case_table(sides: list[Side]) -> Table:
         Column(name="case"), Column(name="system"), Column(name="per"), Column(name="status"),
         Column(name="time of a step", number=True), Column(name="prompt tokens", number=True),
         Column(name="output tokens", number=True), Column(name="MFU", number=True), Column(name="MBU", number=True),
-        Column(name="held back by"), Column(name="source"), Column(name="remarks"),
+        Column(name="held back by"), Column(name="source"),
     ])  # fmt: skip
     by_case: dict[str, list[tuple[Side, Row]]] = {case_id: [] for case_id in ids}
     for side in sides:
@@ -127,10 +131,10 @@ def case_table(sides: list[Side]) -> Table:
             ("mbu" if row.mbu is not None else "mbu_achieved"),
         )
         table.rows.append([
-            short[row.case_id], side.label, row.unit, row.status, of(row, "step_s"),
+            short[row.case_id], side.label, row.unit, row.status, _time(row),
             of(row, "prompt_tokens_per_s") if row.phase == "prefill" else of(None, "prompt_tokens_per_s"),
             of(row, "output_tokens_per_s") if row.phase == "decode" else of(None, "output_tokens_per_s"),
-            of(row, mfu), of(row, mbu), row.bound or "", _source(row), remarks(row),
+            of(row, mfu), of(row, mbu), row.bound or "", _source(row),
         ])  # fmt: skip
     if len(every) > MOST_ROWS:
         table.notes.append(f"{len(every) - MOST_ROWS} more rows are in the run files; a page holds {MOST_ROWS}.")
@@ -138,12 +142,11 @@ def case_table(sides: list[Side]) -> Table:
     return table
 
 
-def remarks(row: Row) -> str:
-    """Return what is odd about a row: its reason, its flags, what part of the work it covers."""
-    shares = ", ".join(
-        f"{percent(share)} {tier}" for tier, share in row.tier_shares.items() if len(row.tier_shares) > 1
-    )
-    return "; ".join(filter(None, [row.reason, *row.flags, row.scope, f"priced {shares}" if shares else ""]))
+def _time(row: Row) -> Cell:
+    """A row's time, with what is odd about it: its reason, its flags, what part of the work it covers."""
+    cell = of(row, "step_s")
+    cell.note = "; ".join(filter(None, [row.reason, *row.flags, row.scope]))
+    return cell
 
 
 def _source(row: Row) -> str:

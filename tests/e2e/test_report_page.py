@@ -1,0 +1,171 @@
+"""The page in a real browser: nothing fetched, nothing logged, every mark drawn, everything there without JavaScript."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.report.pdf import BROWSERS, QUIET, browser
+
+pytestmark = pytest.mark.slow
+
+if browser() is None:
+    pytest.skip(f"no browser to open a page with ({', '.join(BROWSERS[:3])})", allow_module_level=True)
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install '.[dev]')")
+
+SIDES = ("ascend-910c", "h100-sxm", "h20")
+LARGEST_PAGE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Made:
+    """A report as files: the page, and the document it was made of."""
+
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return (self.folder / "report.html").as_uri()
+
+    @property
+    def document(self) -> Any:
+        return json.loads((self.folder / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def made(call: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("report")
+    done = call("report", *SIDES, "--prices", "example", "-o", "report.html", "-o", "report.json", cwd=folder)
+    assert done.code == 0, done.err
+    return Made(folder)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=browser(), args=[*QUIET[1:], "--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(chromium: Any, made: Made) -> Iterator[Any]:
+    context = chromium.new_context()
+    opened = context.new_page()
+    opened.goto(made.url)
+    yield opened
+    context.close()
+
+
+def _charts(document: Any) -> dict[str, int]:
+    return {chart["id"]: chart["marks"] for section in document["sections"] for chart in section["charts"]}
+
+
+def test_three_devices_have_twelve_charts_and_more_on_a_page_of_less_than_two_megabytes(made: Made) -> None:
+    assert len(_charts(made.document)) >= 12
+    assert (made.folder / "report.html").stat().st_size < LARGEST_PAGE
+
+
+def test_the_page_logs_nothing_and_fetches_nothing(chromium: Any, made: Made) -> None:
+    opened = chromium.new_page()
+    logged: list[str] = []
+    fetched: list[str] = []
+    opened.on("console", lambda message: logged.append(message.text))
+    opened.on("pageerror", lambda error: logged.append(str(error)))
+    opened.on("request", lambda request: fetched.append(request.url))
+    opened.goto(made.url)
+    opened.wait_for_timeout(300)
+    opened.close()
+    assert (logged, fetched) == ([], [made.url])
+
+
+def test_the_policy_of_the_page_keeps_a_script_that_is_not_its_own_from_running(page: Any) -> None:
+    page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")
+    assert page.evaluate("window.ran") is None
+
+
+def test_every_chart_has_as_many_marks_as_its_document_says(page: Any, made: Made) -> None:
+    drawn = page.eval_on_selector_all(
+        "figure", "all => all.map(f => [f.id.slice(6), f.querySelectorAll('.data_marks > *').length])"
+    )
+    assert dict(drawn) == _charts(made.document)
+
+
+def test_without_javascript_every_chart_and_table_is_there(chromium: Any, made: Made) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    opened = context.new_page()
+    opened.goto(made.url)
+    charts = _charts(made.document)
+    tables = [table["id"] for section in made.document["sections"] for table in section["tables"]]
+    assert opened.locator("figure .chart svg").count() == len(charts)
+    assert all(box["height"] > 50 for each in opened.locator(".chart svg").all() if (box := each.bounding_box()))
+    opened.locator("details").first.locator("summary").click()
+    for name in tables:
+        assert opened.locator(f"table[id='{name}']").count() == 1
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(chromium: Any, made: Made, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe
+    context = chromium.new_context(color_scheme=scheme)
+    opened = context.new_page()
+    opened.goto(made.url)
+    opened.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    found = axe().run(opened).response["violations"]
+    context.close()
+    serious = [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
+    assert serious == []
+
+
+def test_at_500_pixels_only_tables_scroll_sideways(chromium: Any, made: Made) -> None:
+    context = chromium.new_context(viewport={"width": 500, "height": 900})
+    opened = context.new_page()
+    opened.goto(made.url)
+    assert opened.evaluate("document.documentElement.scrollWidth") == 500
+    context.close()
+
+
+def test_the_keyboard_reaches_the_marks_of_a_chart(page: Any) -> None:
+    page.locator("figure .chart").first.focus()
+    page.keyboard.press("ArrowRight")
+    words = page.locator(".tip").inner_text()
+    first = page.locator("figure .chart").first.locator(".data_marks > *").first.get_attribute("aria-label")
+    assert words == first
+    page.keyboard.press("Escape")
+    assert page.locator(".tip").is_hidden()
+
+
+def test_the_dark_page_is_dark_and_its_charts_are_not_black_on_black(chromium: Any, made: Made) -> None:
+    context = chromium.new_context(color_scheme="dark")
+    opened = context.new_page()
+    opened.goto(made.url)
+    paper, ink = opened.evaluate(
+        "[getComputedStyle(document.documentElement).backgroundColor,"
+        " getComputedStyle(document.querySelector('.chart svg text')).fill]"
+    )
+    context.close()
+    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (paper, ink)]
+    assert brightness[0] < 150 < 500 < brightness[1]
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext reads the PDF (apt-get install poppler-utils)")
+def test_the_pdf_has_every_section_and_what_is_folded(made: Made, call: Callable[..., Any]) -> None:
+    done = call("report", *SIDES[:2], "-o", "report.pdf", "-o", "two.json", cwd=made.folder)
+    assert done.code == 0, done.err
+    printed = subprocess.run(["pdftotext", made.folder / "report.pdf", "-"], capture_output=True, text=True, check=True)
+    text = " ".join(printed.stdout.split())
+    document = json.loads((made.folder / "two.json").read_text())
+    titles = [section["title"] for section in document["sections"]]
+    for title in [*titles, "Verdicts", "Systems", "Not run, or without a number", "Methods and limits", "Repeat it"]:
+        assert title in text
+    # Folded on the screen, open on paper.
+    assert document["glossary"][0]["definition"][:60] in text
