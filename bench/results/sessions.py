@@ -70,7 +70,7 @@ def _folded(sessions: list[Row]) -> Row:
     row.wall_s, row.timed_s = _over(sessions, "wall_s", math.fsum), _over(sessions, "timed_s", math.fsum)
     reasons = list(dict.fromkeys(f"{row.status}: {row.reason or 'no time'}" for row in bad))
     if good and bad:
-        row.flags = [*row.flags, f"{len(bad)} of {len(sessions)} failed"]
+        row.flags = [*row.flags, f"failed {len(bad)}/{len(sessions)}"]
     if bad and (good or len(reasons) > 1):
         row.reason = f"{len(bad)} of {len(sessions)} sessions failed: {listed(reasons)}"
     return row
@@ -138,10 +138,8 @@ def _flags(sessions: list[Row]) -> list[str]:
     """What is odd in the samples of each process, with how many of them it is in; a trend's size is each one's own."""
     kinds = [{"trend" if flag.startswith("trend") else flag for flag in row.flags} for row in sessions]
     counts = {kind: sum(kind in each for each in kinds) for kind in sorted(set().union(*kinds))}
-    return [
-        kind if count == len(sessions) else f"{kind} in {count} of {len(sessions)} sessions"
-        for kind, count in counts.items()
-    ]
+    every = len(sessions)
+    return [kind if count == every else f"{kind} {count}/{every}" for kind, count in counts.items()]
 
 
 def _geometric_mean(sessions: list[Row], name: str) -> float | None:

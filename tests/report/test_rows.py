@@ -288,6 +288,33 @@ def test_a_case_that_failed_is_explained_below(row):
     assert "tiny-decode[b=1,ctx=1k,bf16] on cpu: timeout: no result after 60 s" in found
 
 
+@pytest.mark.parametrize(
+    ("counts", "notes"),
+    [
+        ((1, 1), ["+- is the 95 % interval of the median inside one process; between processes noise is larger"]),
+        ((5, 5), ["5 sessions, one row a case: +- is the 95 % interval between sessions"]),
+        (
+            (5, 2),
+            [
+                "5 sessions, one row a case: +- is the 95 % interval between sessions",
+                "2 sessions, one row a case: +- is the span of both and of their own intervals; from 3 on it is a 95 %"
+                " interval",
+            ],
+        ),
+    ],
+)
+def test_what_an_interval_is_of_depends_on_the_sessions(counts, notes, row):
+    rows = [row(step_s=1.0, interval=(0.9, 1.1), sessions=count) for count in counts]
+    assert [note for note in run_table(rows).notes if "+-" in note] == notes
+
+
+def test_a_case_of_which_some_sessions_failed_is_explained_below(row):
+    kept = row(step_s=1.0, sessions=3, reason="2 of 5 sessions failed: timeout: no result", flags=["failed 2/5"])
+    table = run_table([kept])
+    assert table.rows[0][-1] == "measured, failed 2/5"
+    assert f"{kept.case_id} on cpu: 2 of 5 sessions failed: timeout: no result" in table.notes
+
+
 def test_each_thing_is_said_once(row):
     rows = [row(case_id=name, step_s=1.0, scope="one rank of 8", flags=["unstable"]) for name in ("a[b=1]", "a[b=2]")]
     found = notes(rows)
