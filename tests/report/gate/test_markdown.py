@@ -255,6 +255,14 @@ def test_an_attack_is_shown_as_text(attack):
     assert tags(written).count("<details>") == tags(written).count("</details>") >= 4
 
 
+def test_no_name_stands_in_the_sentence(make, found):
+    gone = found("@everyone", 1e-3, after=())
+    failed = LeftOut(side="candidate", device="cpu", case_id="@everyone", status="oom", reason="no room")
+    assert comment(make([gone], left_out=[failed])).splitlines()[1] == (
+        "### CASE FAILED: 1 case of the baseline failed, left out below; no alarm"
+    )
+
+
 def test_a_unit_is_shown_as_it_is_and_a_hostile_one_in_a_code_span(make, found):
     one = found("a", 1e-3, 0.2)
     one.unit = "J/token"

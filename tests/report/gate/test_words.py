@@ -37,7 +37,7 @@ def test_a_failed_case_of_the_baseline_is_told_before_all_else_but_an_alarm(make
     broken = LeftOut(side="candidate", device="cpu", case_id="a", status="oom", reason="no room")
     gone = found("a", 1e-3, after=())
     assert words.outcome(make([gone, found("b", 1e-3)], left_out=[broken])) == (
-        "CASE FAILED", "1 case of the baseline failed (a: oom); no alarm",
+        "CASE FAILED", "1 case of the baseline failed, left out below; no alarm",
     )  # fmt: skip
     word, sentence = words.outcome(make([gone, found("b", 1e-3, 0.2)], left_out=[broken]))
     assert word == "FAIL"
