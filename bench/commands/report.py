@@ -18,11 +18,11 @@ from bench.report.document import Report
 from bench.report.sides import Part, Side
 from bench.report.terminal import emit
 
-FORMS = ("html", "md", "csv", "json", "pdf", "svg", "png")
+FORMS = ("html", "md", "csv", "json", "xlsx", "pdf", "svg", "png")
 # What each form needs beyond the core, all of the extra "report".
 NEEDED = {
     "html": ("altair", "vl_convert", "jinja2"), "pdf": ("altair", "vl_convert", "jinja2"),
-    "svg": ("altair", "vl_convert"), "png": ("altair", "vl_convert"),
+    "svg": ("altair", "vl_convert"), "png": ("altair", "vl_convert"), "xlsx": ("xlsxwriter",),
 }  # fmt: skip
 DEFAULT_FILE = "report.html"
 
@@ -30,8 +30,8 @@ DEFAULT_FILE = "report.html"
 @click.command(name="report")
 @click.argument("operands", nargs=-1, metavar="[A] [B] [C...]", shell_complete=options.complete_device)
 @click.option("-o", "--out", "outs", multiple=True, metavar="FILE",
-              help="A file that ends in .html, .md, .csv, .json or .pdf, or a folder for svg and png; repeatable."
-              "  [default: report.html]")  # fmt: skip
+              help="A file that ends in .html, .md, .csv, .json, .xlsx or .pdf, or a folder for svg and png;"
+              " repeatable.  [default: report.html]")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(FORMS), help="The form, where the file's ending does not tell.")
 @click.option("-w", "--workload", "names", multiple=True, metavar="NAME", shell_complete=options.complete_workload,
               help="Cases to model where no run file gives them.  [default: deepseek-r1-*]")  # fmt: skip
@@ -40,11 +40,16 @@ DEFAULT_FILE = "report.html"
 @click.option(
     "--prices", metavar="FILE", help="Prices and what else a cost rests on; 'example' takes the shipped ones."
 )
+@click.option(
+    "--demand",
+    metavar="FILE",
+    help="Requests over a day: the devices of each kind that serve them; 'chat-day' shows how.",
+)
 @click.option("--title", help="The page's heading.")
 @options.sweep
 def command(
     operands: tuple[str, ...], outs: tuple[str, ...], form: str | None, names: tuple[str, ...], at: str | None,
-    prices: str | None, title: str | None, **sweep: Any,
+    prices: str | None, demand: str | None, title: str | None, **sweep: Any,
 ) -> int:  # fmt: skip
     """Put A against B and C in one document: run files, or names of device sheets, which are then modelled.
 
@@ -53,12 +58,14 @@ def command(
     \b
     bench report ascend-910c h100-sxm -o report.html
     bench report results/runs/RUN.json h100-sxm -o report.html -o report.pdf
-    bench report ascend-910c h100-sxm --at tpot=50ms,ttft=2s --prices example
+    bench report ascend-910c h100-sxm --at tpot=50ms,ttft=2s --prices example -o report.xlsx
+    bench report ascend-910c h100-sxm --demand chat-day --prices example
     bench report ascend-910c h100-sxm --format svg -o charts/
     """
     wanted = _wanted(outs, form)
     _need([each for each, _ in wanted])
-    report = make(operands, names, options.overrides(sweep), at, prices, title)
+    to_files = all(path is not None for _, path in wanted)
+    report = make(operands, names, options.overrides(sweep), at, prices, title, demand=demand, show=to_files)
     for each, path in wanted:
         write(report, each, path)
     return 0
@@ -98,9 +105,9 @@ def _need(forms: list[str]) -> None:
 
 def make(
     operands: tuple[str, ...], names: tuple[str, ...], overrides: dict[str, Any], at: str | None,
-    prices: str | None = None, title: str | None = None,
+    prices: str | None = None, title: str | None = None, *, demand: str | None = None, show: bool = False,
 ) -> Report:  # fmt: skip
-    """Return the report of these sides: modelled, solved and put together."""
+    """Return the report of these sides: modelled, solved and put together. show: print a demand's fleets on stdout."""
     from bench.commands.published import published_beside
     from bench.commands.sides import gather
     from bench.measure.targets import USUAL_TARGETS
@@ -114,7 +121,7 @@ def make(
     targets = parse_targets(at) if at else list(USUAL_TARGETS)
     sides = gather(words, names, overrides, targets)
     found = published_beside([side.operand for side in sides])
-    extra = [_cost(sides, prices)] if prices else []
+    extra = _extra(sides, prices, demand, show)
     citations: list[str] = []
     published = cited(found.anchors, found.not_priced, citations)
     return build(
@@ -124,15 +131,28 @@ def make(
     )  # fmt: skip
 
 
-def _cost(sides: list[Side], prices: str) -> Part:
-    from bench.devices.sheet import known_sheets
-    from bench.report.parts.cost import cost
-    from bench.results.prices import check_devices, example_prices, load_prices
+def _extra(sides: list[Side], prices: str | None, demand: str | None, show: bool) -> list[Part]:
+    """Return the parts that rest on a prices file and on a demand."""
+    extra: list[Part] = []
+    path, loaded = None, None
+    if prices is not None:
+        from bench.devices.sheet import known_sheets
+        from bench.report.parts.cost import cost
+        from bench.results.prices import check_devices, example_prices, load_prices
 
-    path = example_prices() if prices == "example" else Path(prices)
-    loaded = load_prices(path)
-    check_devices(loaded, [*known_sheets(), *(side.device for side in sides)], project.shown(path))
-    return cost(sides, loaded, project.shown(path))
+        path = example_prices() if prices == "example" else Path(prices)
+        loaded = load_prices(path)
+        check_devices(loaded, [*known_sheets(), *(side.device for side in sides)], project.shown(path))
+        extra.append(cost(sides, loaded, project.shown(path)))
+    if demand is not None:
+        from bench.commands.demand import fleets_for, show_fleets
+        from bench.report.parts.fleets import fleets
+
+        found = fleets_for(sides, demand, loaded)
+        extra.append(fleets(found))
+        if show:
+            show_fleets(found)
+    return extra
 
 
 def write(report: Report, form: str, path: Path | None) -> None:
@@ -182,6 +202,13 @@ def _pdf(report: Report) -> bytes:
     return as_pdf(page(report))
 
 
+def _xlsx(report: Report) -> bytes:
+    from bench.report.xlsx.book import workbook
+
+    return workbook(report)
+
+
 CONTENT: dict[str, Callable[[Report], bytes]] = {
-    "html": _html, "md": _text("as_markdown"), "csv": _text("as_csv"), "json": _text("as_json"), "pdf": _pdf,
+    "html": _html, "xlsx": _xlsx, "pdf": _pdf,
+    "md": _text("as_markdown"), "csv": _text("as_csv"), "json": _text("as_json"),
 }  # fmt: skip

@@ -45,6 +45,7 @@ def pool_table(found: Fleets) -> Table:
         Column("step", right=True, keep=6), Column("busy", right=True), Column("= day", right=True, keep=8),
         Column("x headroom", right=True, keep=8), Column("x groups", right=True, keep=8),
         Column("at target", right=True, keep=7), Column("MFU", right=True, keep=7), Column("MBU", right=True, keep=7),
+        Column("peak used", right=True),
         Column("batch set by", keep=5), Column("bound", keep=4), Column("source", keep=3),
     ])  # fmt: skip
     table.title = "Where the use goes (busy = day profile x headroom x whole groups):"
@@ -52,7 +53,7 @@ def pool_table(found: Fleets) -> Table:
     table.rows = [_pool_cells(pool) for pool in pools.values()]
     table.notes = [
         "at target: the rate that keeps the service target, of what the device would yield without it.",
-        "MFU, MBU: of published peaks while a device is busy; over the day it is busy x that.",
+        "MFU, MBU: of published peaks while a device is busy. peak used: the larger of them x busy, all day long.",
     ]
     return table
 
@@ -96,8 +97,15 @@ def _pool_cells(pool: Pool) -> list[str]:
         MISSING if one.batch is None else str(one.batch),
         sign + seconds(one.step_s), sign + percent(pool.busy), percent(shares["day profile"]),
         percent(shares["headroom"]), percent(shares["whole groups"]), _share(one.target_share, sign),
-        _share(one.mfu, sign), _share(one.mbu, sign), one.limit, one.bound or MISSING, one.source,
+        _share(one.mfu, sign), _share(one.mbu, sign), _share(_used(pool), sign),
+        one.limit, one.bound or MISSING, one.source,
     ]  # fmt: skip
+
+
+def _used(pool: Pool) -> float | None:
+    """Share of the nearer peak that is used over the whole day."""
+    known = [share for share in (pool.capacity.mfu, pool.capacity.mbu) if share is not None]
+    return pool.busy * max(known) if known else None
 
 
 def _share(value: float | None, sign: str) -> str:
