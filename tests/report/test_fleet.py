@@ -79,7 +79,20 @@ def test_measured_fleets_have_no_mark(found):
 def test_the_terminal_shows_where_the_use_of_each_pool_goes(found):
     text = table_text(pool_table(found), 200)
     line = next(line for line in text.splitlines() if line.startswith("decode a fp8"))
-    for part in ("~16", "12", "~40.0 ms", "~31%", "50%", "80%", "78%", "~70%", "~60%", "~19%", "latency target", "memory"):
+    for part in (
+        "~16",
+        "12",
+        "~40.0 ms",
+        "~31%",
+        "50%",
+        "80%",
+        "78%",
+        "~70%",
+        "~60%",
+        "~19%",
+        "latency target",
+        "memory",
+    ):
         assert part in line
 
 
