@@ -23,6 +23,8 @@ COMMANDS = {
     "check": "Say whether a run is slower than its baseline, with a second look before an alarm.",
     "baseline": "Save, list, show, accept and prune what runs are judged against.",
     "history": "Show how cases developed from run to run, and what changed when.",
+    "push": "Send run files to the store that several machines share.",
+    "pull": "Fetch run files from the store that several machines share.",
     "devices": "List devices: those of this machine and every sheet; or one sheet with its sources.",
     "workloads": "List workloads, suites and models; or one workload with its cases.",
     "explain": "Explain a metric, or one row: its inputs, where each comes from, its kernels.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -92,6 +93,11 @@ def _renamed(was: tuple[str, ...]) -> dict[str, str]:
 
 
 def _read(asked: Asked, rebuild: bool) -> Found:
+    """Return what the store holds, where one is named, else what the run files hold."""
+    if os.environ.get("BENCH_STORE", "").strip():
+        if rebuild:
+            raise click.UsageError("--rebuild is for the index of run files, and BENCH_STORE names a store; unset it")
+        return _from_store(asked)
     from bench.report.terminal import emit
     from bench.results.history.index import Indexed, ask, remembered
     from bench.results.history.query import read_trends
@@ -104,6 +110,20 @@ def _read(asked: Asked, rebuild: bool) -> Found:
         return Found(project.shown(folder), found.trends, found.machines, indexed.unreadable, indexed.journals)
 
     return ask(folder, question, lambda text: emit(text, sys.stderr), rebuild=rebuild)
+
+
+def _from_store(asked: Asked) -> Found:
+    from bench.commands.push import address
+    from bench.results.history.database import shown
+    from bench.results.history.query import read_trends
+    from bench.results.history.split import Memo
+    from bench.results.history.store import opened
+
+    url = address()
+    with opened(url, "without BENCH_STORE the run files here are read") as store:
+        store.check()
+        found = read_trends(store.connection, asked, Memo())
+    return Found(shown(url), found.trends, found.machines)
 
 
 def _nothing(history: History) -> str:

@@ -44,8 +44,9 @@ class Writer:
         devices = dict.fromkeys(row.device for row, _ in rows)
         machines = {device: machine(environment, device) for device in devices}
         marks = {device: fingerprint(environment, device) for device in devices}
-        self._ensure(tables.facts, [_facts(content) for content in (told, *machines.values())])
-        number = self._made(tables.run, tables.run.c.run_id, {
+        made = [_made(row) for row, _ in rows]
+        self._ensure(tables.facts, [_facts(content) for content in (told, *machines.values(), *made)])
+        number = self._insert(tables.run, tables.run.c.run_id, {
             "run_id": text(run.id), "at": at, "settings": self._known["bench_facts", _digest(told)],
             "commit": None if environment.commit is None else text(environment.commit),
         })  # fmt: skip
@@ -56,11 +57,12 @@ class Writer:
             line["facts"] = self._known["bench_facts", _digest(machines[row.device])]
         self._ensure(tables.series, lines)
         points: dict[tuple[int, int], dict[str, Any]] = {}
-        for line, (row, found) in zip(lines, rows, strict=True):
+        for line, how, (row, found) in zip(lines, made, rows, strict=True):
             series = self._known["bench_series", line["digest"]]
             # A file that holds a row twice counts it once.
             points.setdefault((series, row.session), {
-                "series": series, "at": at, "run": number, "session": row.session, **found,
+                "series": series, "at": at, "run": number, "session": row.session,
+                "made": self._known["bench_facts", _digest(how)], **found,
             })  # fmt: skip
         self._points += points.values()
         return number
@@ -80,12 +82,12 @@ class Writer:
         self._known |= {(table.name, digest): number for digest, number in self._connection.execute(found)}
         for digest in sorted(wanted):
             if (table.name, digest) not in self._known:
-                made = self._made(table, table.c.digest, wanted[digest])
+                made = self._insert(table, table.c.digest, wanted[digest])
                 if made is None:
                     made = self._connection.execute(sa.select(table.c.id).where(table.c.digest == digest)).scalar_one()
                 self._known[table.name, digest] = made
 
-    def _made(self, table: sa.Table, unique: sa.Column[Any], line: dict[str, Any]) -> int | None:
+    def _insert(self, table: sa.Table, unique: sa.Column[Any], line: dict[str, Any]) -> int | None:
         """Insert a line and return its number, or None where one with this unique value is there."""
         try:
             with self._connection.begin_nested():
@@ -102,6 +104,14 @@ class Writer:
 def _facts(content: dict[str, str]) -> dict[str, Any]:
     clean = {text(key): text(value) for key, value in content.items()}
     return {"digest": _digest(content), "content": json.dumps(clean, sort_keys=True, ensure_ascii=False)}
+
+
+def _made(row: Row) -> dict[str, str]:
+    """How a row was made, where that may differ from run to run and move its numbers."""
+    told = {"launch": row.launch, "tier": row.tier, "scope": row.scope}
+    return {key: value for key, value in told.items() if value} | {
+        f"operator.{name}": used for name, used in row.operators.items()
+    }
 
 
 def _series(row: Row, mark: str) -> dict[str, Any]:

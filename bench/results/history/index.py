@@ -7,21 +7,19 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import event
 
 from bench import project
 from bench.errors import ResultError
 from bench.results.history import tables
+from bench.results.history.database import connected
 from bench.results.history.split import Memo
 
 NAME = ".index.db"
 # Files read in one transaction: what is read stays when the rest is interrupted, and nobody waits long for a turn.
 TOGETHER = 500
-# How long one process waits for another's transaction.
-PATIENCE_S = 60
 # In SQLite's messages where the system refuses (read-only, locked, full) and the index itself is sound.
 REFUSALS = ("readonly", "unable to open", "locked", "disk is full", "disk I/O")
 # Series that grow leave their older selves behind.
@@ -55,7 +53,7 @@ def ask(folder: Path, question: Callable[[Indexed], Answer], tell: Tell, *, rebu
     files, journals = found_files(folder)
     for again in (False, True):
         try:
-            with _connected(path) as connection:
+            with connected(sa.URL.create("sqlite", database=str(path))) as connection:
                 return question(_refreshed(connection, folder, files, journals, tell, rebuild=rebuild))
         except sa.exc.DatabaseError as error:
             reason = str(error.orig or error)
@@ -66,7 +64,7 @@ def ask(folder: Path, question: Callable[[Indexed], Answer], tell: Tell, *, rebu
             for end in ("", "-wal", "-shm"):
                 Path(f"{path}{end}").unlink(missing_ok=True)
     tell(f"{project.shown(path)}: cannot be used ({reason}); without it the run files are read anew each time")
-    with _connected(None) as connection:
+    with connected(sa.make_url("sqlite://")) as connection:
         return question(_refreshed(connection, folder, files, journals, tell))
 
 
@@ -113,31 +111,6 @@ def _key(path: str) -> str:
     if path.isascii():
         return path
     return path.encode("utf-8", "backslashreplace").decode()
-
-
-@contextlib.contextmanager
-def _connected(path: Path | None) -> Iterator[sa.Connection]:
-    url = sa.URL.create("sqlite", database=str(path)) if path else "sqlite://"
-    engine = sa.create_engine(url, connect_args={"timeout": PATIENCE_S})
-    event.listen(engine, "connect", _settle)
-    event.listen(engine, "begin", _begin)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
-
-
-def _settle(connection: Any, _: Any) -> None:
-    # Transactions begin where we say so; readers do not wait for a writer.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _begin(connection: sa.Connection) -> None:
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
 def _refreshed(
@@ -224,6 +197,15 @@ def _take_in(connection: sa.Connection, folder: Path, files: dict[str, Stamp]) -
         connection.execute(tables.file.insert(), lines)
 
 
+def paths(connection: sa.Connection) -> dict[str, str]:
+    """Return run id -> path below the folder, of every run that was read, oldest first."""
+    with connection.begin():
+        both = sa.select(tables.run.c.run_id, tables.file.c.path).join(
+            tables.file, tables.file.c.run == tables.run.c.id
+        )
+        return {line.run_id: line.path for line in connection.execute(both.order_by(tables.run.c.at))}
+
+
 @contextlib.contextmanager
 def remembered(connection: sa.Connection) -> Iterator[Memo]:
     """Give what was found before, and keep what is found now; where that cannot be written, it is found again."""
@@ -242,5 +224,9 @@ def remembered(connection: sa.Connection) -> Iterator[Memo]:
 
 
 def _path_of(connection: sa.Connection, run_id: str) -> str:
-    found = sa.select(tables.file.c.path).join(tables.run).where(tables.run.c.run_id == run_id)
+    found = (
+        sa.select(tables.file.c.path)
+        .join(tables.run, tables.file.c.run == tables.run.c.id)
+        .where(tables.run.c.run_id == run_id)
+    )
     return connection.execute(found).scalar() or "another"

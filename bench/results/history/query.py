@@ -22,6 +22,9 @@ AT_ONCE = 500
 # Before every date that a run can have.
 EVER = -(2**62)
 
+# (time, run) -> how its first session was made, medians of its sessions.
+Points = dict[tuple[int, int], tuple[int, list[float]]]
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -132,15 +135,17 @@ def _series(line: Any, was: dict[str, str]) -> Series:
     )  # fmt: skip
 
 
-def _taken(line: Any, points: dict[tuple[int, int], list[float]], runs: dict[int, Any]) -> Iterator[Taken]:
+def _taken(line: Any, points: Points, runs: dict[int, Any]) -> Iterator[Taken]:
     own = {"workload": line.workload, "definition": line.definition}
-    for (at, number), medians in points.items():
+    for (at, number), (made, medians) in points.items():
         run = runs[number]
-        yield Taken(run=run.run_id, at=at, commit=run.commit, settings=run.settings, medians=medians, own=own)
+        yield Taken(
+            run=run.run_id, at=at, commit=run.commit, settings=(run.settings, made), medians=medians, own=own
+        )  # fmt: skip
 
 
-def _points(connection: sa.Connection, lines: list[Any], asked: Asked) -> dict[int, dict[tuple[int, int], list[float]]]:
-    """Return series -> (time, run) -> medians of its sessions, of the newest runs of each."""
+def _points(connection: sa.Connection, lines: list[Any], asked: Asked) -> dict[int, Points]:
+    """Return the newest runs of each series."""
     series, point = tables.series, tables.point
     value, other = point.c[asked.metric], point.alias()
     # The time of the oldest run that is wanted, found from the end of the series' key.
@@ -149,11 +154,13 @@ def _points(connection: sa.Connection, lines: list[Any], asked: Asked) -> dict[i
         .order_by(other.c.at.desc()).limit(1).offset(asked.last - 1).scalar_subquery()
     )  # fmt: skip
     newest = (point.c.series == series.c.id) & (point.c.at >= sa.func.coalesce(since, EVER))
-    found: dict[int, dict[tuple[int, int], list[float]]] = {}
+    found: dict[int, Points] = {}
     for numbers in _portions([line.id for line in lines]):
-        columns = sa.select(point.c.series, point.c.at, point.c.run, value).select_from(series.join(point, newest))
-        for number, at, run, median in connection.execute(columns.where(series.c.id.in_(numbers), value > 0)):
-            found.setdefault(number, {}).setdefault((at, run), []).append(median)
+        columns = sa.select(point.c.series, point.c.at, point.c.run, point.c.made, value)
+        wanted = columns.select_from(series.join(point, newest)).where(series.c.id.in_(numbers), value > 0)
+        for number, at, run, made, median in connection.execute(wanted.order_by(point.c.session)):
+            medians = found.setdefault(number, {}).setdefault((at, run), (made, []))[1]
+            medians.append(median)
     return found
 
 

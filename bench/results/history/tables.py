@@ -5,10 +5,16 @@ Run files are the truth of an index, kept documents that of a store; every other
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 # 1 (2026-11): first form.
-VERSION = 1
+# 2 (2026-11): `made` of a point, `pushed` of a document.
+VERSION = 2
+
+# What leads to a version from the one before: these statements on the documents, then all else is made anew from them.
+STEPS = {2: ("ALTER TABLE bench_document ADD COLUMN pushed TEXT",)}
 
 # What is kept of a row and can be asked for; see `bench explain METRIC`.
 VALUES = (
@@ -56,13 +62,15 @@ series = sa.Table(
     sa.Column("facts", sa.ForeignKey("bench_facts.id"), nullable=False),
 )  # fmt: skip
 
-# One row of a run, that is one session of one case. In the order in which a series is read; samples stay in the files.
+# One row of a run, that is one session of one case, in the order in which a series is read; samples stay in the files.
+# `made`: how, as JSON (launch, tier, operators).
 point = sa.Table(
     "bench_point", metadata,
     sa.Column("series", sa.ForeignKey("bench_series.id"), primary_key=True),
     sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("run", sa.ForeignKey("bench_run.id"), primary_key=True),
     sa.Column("session", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("made", sa.ForeignKey("bench_facts.id"), nullable=False),
     *(sa.Column(name, sa.Float(53)) for name in VALUES),
     sqlite_with_rowid=False,
 )  # fmt: skip
@@ -86,8 +94,31 @@ split = sa.Table(
     sqlite_with_rowid=False,
 )  # fmt: skip
 
+
+class Verbatim(sa.types.UserDefinedType[str]):
+    """JSON to the letter: PostgreSQL's `json` keeps the text, and can be asked for what is in it."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "JSON"
+
+    def column_expression(self, column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+        return sa.cast(column, sa.Text)
+
+
+# Of a store: run files as they were pushed. `pushed`: when, null where that was before version 2.
+document = sa.Table(
+    "bench_document", metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("content", sa.Text().with_variant(Verbatim(), "postgresql"), nullable=False),
+    sa.Column("pushed", sa.Text),
+)  # fmt: skip
+
 DERIVED = (facts, run, series, point)
 INDEX = (version, *DERIVED, file, split)
+STORE = (version, *DERIVED, document)
 
 
 def create(connection: sa.Connection, tables: tuple[sa.Table, ...]) -> None:

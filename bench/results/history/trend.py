@@ -79,15 +79,16 @@ class Series:
 
 
 class Taken(NamedTuple):
-    """What one run has of a series: the medians of its sessions. at: milliseconds since 1970; settings: their number.
+    """What one run has of a series: the medians of its sessions.
 
-    own: what only this series tells of itself, and may differ between its runs: an older name or definition.
+    at: milliseconds since 1970. settings: numbers that stand for what may have moved it.
+    own: what a series that was joined from several tells of itself: an older name or definition.
     """
 
     run: str
     at: int
     commit: str | None
-    settings: int
+    settings: tuple[int, ...]
     medians: Sequence[float]
     own: Mapping[str, str]
 
@@ -123,17 +124,20 @@ def _change(
 ) -> Change:
     from bench.results.environment import changes
 
-    old, new = (_own(settings(one.settings), device) | dict(one.own) for one in (before, after))
+    def told(one: Taken) -> dict[str, str]:
+        every = [*map(settings, one.settings), one.own]
+        return {key: value for each in every for key, value in each.items() if _concerns(key, device)}
+
     return Change(
         at=split.at, created=date(after.at), before=before.run, after=after.run, commits=(before.commit, after.commit),
         level_before=split.before, level_after=split.after, share=split.share, interval=split.interval, p=split.p,
-        worse=(split.share > 0) == lower, changed=changes(old, new),
+        worse=(split.share > 0) == lower, changed=changes(told(before), told(after)),
     )  # fmt: skip
 
 
-def _own(settings: dict[str, str], device: str) -> dict[str, str]:
-    """Leave out what other devices of the machine say; their settings begin with their name."""
-    return {key: value for key, value in settings.items() if " " not in key or key.startswith(f"{device} ")}
+def _concerns(key: str, device: str) -> bool:
+    """Whether a setting is this device's or its machine's; those of a device begin with its name."""
+    return " " not in key or key.startswith(f"{device} ")
 
 
 @cache

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import os
+import pwd
 import random
-from collections.abc import Callable, Sequence
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
 
 from bench.results.record import Environment, Row, Run
+
+POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+PASSWORD = "geheim/Wort"
 
 FIRST = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
@@ -39,6 +52,82 @@ def put(folder: Path, row: Callable[..., Row], environment: Callable[..., Enviro
         return path
 
     return write
+
+
+@dataclass
+class Server:
+    """A PostgreSQL of this test session, in a folder of its own."""
+
+    bin: Path
+    data: Path
+    port: int
+    user: tuple[str, ...]
+
+    def url(self, database: str, user: str = "postgres", password: str = PASSWORD) -> str:
+        return f"postgresql://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    def control(self, *words: str) -> None:
+        log = self.data / "log"
+        done = subprocess.run(
+            [*self.user, self.bin / "pg_ctl", "-D", self.data, "-l", log, "-w", *words], capture_output=True, check=False
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode() + (log.read_text() if log.exists() else "")
+
+    def start(self) -> None:
+        self.control(
+            "-o", f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off", "start"
+        )
+
+    def say(self, statement: str, database: str = "postgres") -> list[Any]:
+        """Run one statement as the superuser."""
+        import psycopg
+
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """Start a PostgreSQL; skip where its programs are not installed."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'accelbench[fleet]'")
+    if not POSTGRES:
+        pytest.skip("PostgreSQL's programs are not in /usr/lib/postgresql: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="bench-postgres-"))
+    user: tuple[str, ...] = ()
+    if os.geteuid() == 0:
+        # It refuses to run as root.
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        user = ("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
+    secret = folder / "secret"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o644)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = Server(POSTGRES[-1].parent, folder / "data", port, user)
+    made = subprocess.run(
+        [*user, found.bin / "initdb", "-D", found.data, "-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8",
+         "--locale=C", "--pwfile", secret, "--no-sync"], capture_output=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"PostgreSQL cannot be set up here: {made.stderr.decode().strip()[:300]}")
+    found.start()
+    yield found
+    with contextlib.suppress(AssertionError):
+        found.control("-m", "immediate", "stop")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[str]:
+    """Make a database of this test's own and return its name."""
+    name = f"test_{secrets.token_hex(4)}"
+    server.say(f"create database {name}")
+    yield name
+    server.say(f"drop database if exists {name} with (force)")
 
 
 @pytest.fixture

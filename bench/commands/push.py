@@ -1,0 +1,112 @@
+"""bench push: run files into the store that several machines share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench import project
+from bench.commands import options
+from bench.errors import DefinitionError, ResultError
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from bench.results.history.index import Indexed
+
+LATER = "run files stay here: bench push sends what is missing later"
+# From so many runs on a person is told what the time goes to.
+MANY = 100
+
+
+@click.command(name="push")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@options.quiet
+def command(runs: tuple[str, ...], quiet: bool) -> int:
+    """Send RUNs, files or ids, to the store that BENCH_STORE names; without any, every run that is not there yet.
+
+    A run goes in whole or not at all, and once only: repeat the command at will, from several machines at once.
+
+    \b
+    export BENCH_STORE=postgresql://user:password@host/database
+    bench push
+    bench history                 then shows every machine's runs
+    bench pull                    and this fetches their files
+    """
+    from bench.report.terminal import emit
+    from bench.results.history.database import shown
+    from bench.results.history.store import opened
+
+    def tell(text: str) -> None:
+        if not quiet:
+            emit(text, sys.stderr)
+
+    url, here = address(), indexed(tell)
+    named = [_path(name, here) for name in runs]
+    counts = {"pushed": 0, "there": 0, "differs": 0}
+    with opened(url, LATER) as store:
+        for line in store.prepare():
+            tell(f"{shown(url)}: {line}")
+        missing = set() if runs else set(store.missing(list(here)))
+        todo = named or [path for run_id, path in here.items() if run_id in missing]
+        counts["there"] = 0 if runs else len(here) - len(todo)
+        if len(todo) >= MANY:
+            tell(f"pushing {len(todo):,} runs ...")
+        try:
+            for path in todo:
+                outcome = store.push(path)
+                counts[outcome] += 1
+                if outcome == "differs":
+                    tell(f"! {project.shown(path)}: the store has a run of this id with other content, and keeps it")
+        finally:
+            # Also where the database goes away: what is in the store is in.
+            emit(f"pushed {_counted(counts['pushed'])} to {shown(url)}; {_counted(counts['there'])} there already")
+    if counts["differs"]:
+        raise ResultError(f"{_counted(counts['differs'])} not pushed: the store has other content under their ids")
+    return 0
+
+
+def address() -> sa.URL:
+    """Return the URL of the store.
+
+    Raises: DefinitionError where none is named; ResultError for one that cannot be used.
+    """
+    from bench.results.history.database import EXAMPLE, parsed
+
+    text = os.environ.get("BENCH_STORE", "").strip()
+    if not text:
+        raise DefinitionError(f"BENCH_STORE is not set; it names the store, for example {EXAMPLE}")
+    return parsed(text)
+
+
+def indexed(tell: Callable[[str], None]) -> dict[str, Path]:
+    """Return run id -> file of every complete run here; what cannot be read, or is being written, is told."""
+    from bench.results.history.index import ask, paths
+
+    folder = project.runs_folder()
+
+    def question(held: Indexed) -> dict[str, Path]:
+        for path, why in held.unreadable.items():
+            tell(f"left out: {path}: {why.removeprefix(f'{project.shown(folder / path)}: ')}")
+        for path in held.journals:
+            tell(f"left out: {path}: being written, or interrupted (bench run --resume)")
+        return {run_id: folder / path for run_id, path in paths(held.connection).items()}
+
+    return ask(folder, question, tell)
+
+
+def _path(name: str, here: dict[str, Path]) -> Path:
+    if name in here:
+        return here[name]
+    if not Path(name).exists():
+        raise ResultError(f"{name}: neither a run file nor the id of a run in {project.shown(project.runs_folder())}")
+    return Path(name)
+
+
+def _counted(runs: int) -> str:
+    return "1 run" if runs == 1 else f"{runs:,} runs"

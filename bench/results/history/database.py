@@ -1,0 +1,90 @@
+"""Connections: an index in SQLite, a store wherever its URL says; and errors of theirs that hold no password."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, unquote
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from bench.errors import ResultError
+
+# How long one process waits for another's transaction, and for a server to answer.
+PATIENCE_S = 60
+ANSWER_S = 10
+EXAMPLE = "postgresql://user:password@host/database"
+SECRET_KEYS = ("pass", "secret", "token", "key")
+# Drivers that we name where a URL names none.
+DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+
+@contextlib.contextmanager
+def connected(url: sa.URL) -> Iterator[sa.Connection]:
+    """Open one connection, and close it whatever happens. A writer asks for the execution option `immediate`."""
+    sqlite = url.get_backend_name() == "sqlite"
+    options: dict[str, Any] = {"timeout": PATIENCE_S} if sqlite else {}
+    if url.drivername == "postgresql+psycopg" and "connect_timeout" not in url.query:
+        options = {"connect_timeout": ANSWER_S}
+    engine = sa.create_engine(url, connect_args=options)
+    if sqlite:
+        event.listen(engine, "connect", _settle)
+        event.listen(engine, "begin", _begin)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _settle(connection: Any, _: Any) -> None:
+    # Transactions begin where we say so; readers do not wait for a writer.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _begin(connection: sa.Connection) -> None:
+    # Taken at once: a reader that turns writer may find that another has written meanwhile, and must give up.
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def parsed(text: str) -> sa.URL:
+    """Read the URL of a store.
+
+    Raises: ResultError, which does not repeat the text: there may be a password in it.
+    """
+    try:
+        url = sa.make_url(text.strip())
+        url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+        url.get_dialect().import_dbapi()
+    except ImportError:
+        driver = url.drivername
+        hint = "pip install 'accelbench[fleet]'" if driver == DRIVERS["postgresql"] else f"install what {driver} needs"
+        raise ResultError(f"{shown(url)}: its driver is not installed; {hint}") from None
+    except sa.exc.NoSuchModuleError:
+        raise ResultError(
+            f"BENCH_STORE: no kind of database is called '{url.drivername}'; write it as {EXAMPLE}"
+        ) from None
+    except (sa.exc.ArgumentError, ValueError):
+        raise ResultError(f"BENCH_STORE: not the URL of a database; write it as {EXAMPLE}") from None
+    return url
+
+
+def shown(url: sa.URL) -> str:
+    """Return a URL as it may be printed: without password, and without its query, where one may stand as well."""
+    plain = sa.URL.create(url.get_backend_name(), url.username, None, url.host, url.port, url.database)
+    return plain.render_as_string()
+
+
+def reason(error: Exception, url: sa.URL) -> str:
+    """Return the first line of what a database said, with every secret of its URL taken out."""
+    text = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
+    line = " ".join(text.splitlines()[0].split())[:300]
+    told = [str(value) for key, value in url.query.items() if any(word in key.lower() for word in SECRET_KEYS)]
+    for secret in {form for each in [str(url.password or ""), *told] for form in (each, quote(each), unquote(each))}:
+        line = line.replace(secret, "***") if secret else line
+    return line
