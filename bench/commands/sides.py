@@ -132,6 +132,7 @@ def _paper(operand: Operand) -> Paper:
     facts = {} if operand.environment is None else dict(operand.environment.devices.get(device, {}))
     flops: dict[str, float] = {}
     bytes_per_s = None
+    reached = all(row.mfu is None and row.mbu is None for row in operand.rows)
     for row in operand.rows:
         mfu, mbu = row.mfu or row.mfu_achieved, row.mbu or row.mbu_achieved
         if row.step_s and mfu and row.flops:
@@ -139,7 +140,8 @@ def _paper(operand: Operand) -> Paper:
         if row.step_s and mbu:
             moved = (row.read_bytes or 0) + (row.written_bytes or 0)
             bytes_per_s = bytes_per_s or moved / row.step_s / mbu
-    return Paper(name, flops, memory_bytes_per_s=bytes_per_s, facts=facts)
+    source = "measured" if reached else "published"
+    return Paper(name, flops, memory_bytes_per_s=bytes_per_s, source=source, facts=facts)
 
 
 def _of_sheet(sheet: Sheet) -> Paper:
@@ -163,7 +165,7 @@ def _of_sheet(sheet: Sheet) -> Paper:
     }
     return Paper(
         sheet.name, peaks, sheet.memory_bytes, sheet.memory_bytes_per_s, sheet.link_bytes_per_s, _plain(sheet.tdp_w),
-        sheet.devices_per_package, {name: value for name, value in facts.items() if value and value != "-"},
+        sheet.devices_per_package, facts={name: value for name, value in facts.items() if value and value != "-"},
     )  # fmt: skip
 
 

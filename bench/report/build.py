@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 import bench
-from bench.report.document import Report, Section
+from bench.report.document import Chart, Report, Section
 from bench.report.parts import method
 from bench.report.parts.gap import gap
 from bench.report.parts.glance import glance, listed
@@ -18,9 +18,11 @@ from bench.report.parts.scaling import imbalance, scaling
 from bench.report.parts.speed import speed
 from bench.report.parts.utilization import energy, utilization
 from bench.report.sides import Part, Side
-from bench.results.axes import AXES, Verdict, missing, verdicts, verdicts_at
+from bench.results.axes import AXES, Verdict, missing, other_definitions, verdicts, verdicts_at
 from bench.results.compare import Operand
 from bench.results.target import Target
+
+MOST_POINTS = 300
 
 
 def build(
@@ -49,6 +51,8 @@ def build(
         gap(sides), rooflines(sides), utilization(sides), energy(sides), scaling(sides), imbalance(sides),
         *views.sections, *([published] if published else []),
     ]  # fmt: skip
+    for section in report.sections:
+        section.charts = [thinned(chart) for chart in section.charts]
     report.assumptions = [assumption for part in (*extra, views) for assumption in part.assumptions]
     report.glossary = method.glossary()
     report.counts = method.counts(report)
@@ -58,27 +62,46 @@ def build(
     return report
 
 
+def thinned(chart: Chart) -> Chart:
+    """Return a chart of at most MOST_POINTS rows, taken evenly; more would cover each other."""
+    count = len(chart.rows)
+    if count <= MOST_POINTS:
+        return chart
+    kept = [index * count // MOST_POINTS for index in range(MOST_POINTS)]
+    told = f" {MOST_POINTS} of {count:,} points are drawn and listed, evenly; the table of every case has all."
+    rows = chart.table.rows
+    table = msgspec.structs.replace(chart.table, rows=[rows[at] for at in kept] if len(rows) == count else rows)
+    drawn = [chart.rows[at] for at in kept]
+    return msgspec.structs.replace(chart, rows=drawn, marks=len(drawn), caption=chart.caption + told, table=table)
+
+
 def every_verdict(sides: list[Side], more: list[Verdict]) -> list[Verdict]:
     """Return the verdicts of the first side against each other one, every axis at least with its reason."""
     found: list[Verdict] = []
     for other in sides[1:]:
         first = sides[0]
-        pair = verdicts_at(Operand(first.label, first.at_targets), Operand(other.label, other.at_targets))
+        apart = other_definitions(first.operand, other.operand)
+        pair = verdicts_at(*(_in_time(side, apart) for side in (first, other)))
         pair += verdicts(first.operand, other.operand)
         pair += [verdict for verdict in more if (verdict.a, verdict.b) == (first.label, other.label)]
         read = {verdict.axis for verdict in pair}
-        pair += [missing(axis, first.label, other.label) for axis in AXES if axis not in read]
+        pair += [missing(axis, first.operand, other.operand) for axis in AXES if axis not in read]
         found += sorted(pair, key=lambda verdict: AXES.index(verdict.axis))
     return found
 
 
+def _in_time(side: Side, apart: set[str]) -> Operand:
+    """A side at its targets; what the two sides define otherwise stays out, though the target's name be the same."""
+    return Operand(side.label, [row for row in side.at_targets if row.workload not in apart])
+
+
 def _title(labels: list[str]) -> str:
-    return labels[0] + (f" against {listed(set(labels[1:]))}" if labels[1:] else "") if labels else "Report"
+    return labels[0] + (f" against {listed(labels[1:])}" if labels[1:] else "") if labels else "Report"
 
 
 def _question(sides: list[Side]) -> str:
-    models = {row.model or row.kernel or row.workload for side in sides for row in side.rows}
+    models = dict.fromkeys(row.model or row.kernel or row.workload for side in sides for row in side.rows)
     work = listed(models) if 0 < len(models) < 5 else f"{len(models)} workloads"
     if len(sides) < 2:
         return f"What does {sides[0].label if sides else 'this'} do with {work}?"
-    return f"Which of {listed({side.label for side in sides})} for {work}, by how much, and how sure is that?"
+    return f"Which of {listed(side.label for side in sides)} for {work}, by how much, and how sure is that?"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bench.report.document import Assumption, Section
-from bench.results.axes import Verdict
+from bench.results.axes import Verdict, bought
 from bench.results.compare import Operand
 from bench.results.record import Row
 
@@ -25,6 +25,8 @@ class Paper:
     link_bytes_per_s: float | None = None
     tdp_w: float | None = None
     devices_per_package: int = 1
+    # Where the peaks come from: a sheet's are published, those that calibration reached were measured.
+    source: str = "published"
     # Name -> value as people read it, for the systems table.
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -54,11 +56,12 @@ class Side:
     @property
     def unit(self) -> str:
         """The unit that is bought: a package where rows are of dies and of packages."""
-        return "package" if "package" in self.operand.units else (self.operand.units or ["machine"])[0]
+        return bought(self.operand)
 
     def bought(self, rows: list[Row]) -> list[Row]:
         """Return the rows of the unit that is bought."""
-        return [row for row in rows if row.unit == self.unit]
+        unit = self.unit
+        return [row for row in rows if row.unit == unit]
 
 
 @dataclass

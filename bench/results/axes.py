@@ -152,22 +152,42 @@ def _only_one(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
 
 def bought(side: Operand) -> str:
     """Return the unit that is bought: a package where rows are of dies and of packages."""
-    return "package" if "package" in side.units else (side.units or ["machine"])[0]
+    units = side.units
+    return "package" if "package" in units else (units or ["machine"])[0]
 
 
 def matched(a: Operand, b: Operand) -> list[tuple[Row, Row]]:
     """Return the rows of one case and one definition that both sides have, per unit that is bought."""
-    pairs: list[tuple[Row, Row]] = []
-    for case_id in dict.fromkeys(row.case_id for row in a.rows):
-        x, y = a.row(case_id, bought(a)), b.row(case_id, bought(b))
-        if x is not None and y is not None and x.definition_hash == y.definition_hash:
-            pairs.append((x, y))
-    return pairs
+    mine, theirs = (_by_case(side) for side in (a, b))
+    pairs = ((x, theirs[case_id]) for case_id, x in mine.items() if case_id in theirs)
+    return [(x, y) for x, y in pairs if x.definition_hash == y.definition_hash]
 
 
-def missing(axis: Axis, a: str, b: str) -> Verdict:
+def _by_case(side: Operand) -> dict[str, Row]:
+    unit = bought(side)
+    return {row.case_id: row for row in side.rows if row.unit == unit}
+
+
+def other_definitions(a: Operand, b: Operand) -> set[str]:
+    """Return the workloads of which both sides have a case by the same name, but by another definition."""
+    mine, theirs = _by_case(a), _by_case(b)
+    return {
+        row.workload for case_id, row in mine.items()
+        if case_id in theirs and row.definition_hash != theirs[case_id].definition_hash
+    }  # fmt: skip
+
+
+def missing(axis: Axis, a: Operand, b: Operand) -> Verdict:
     """Return the verdict of an axis on which nothing can be said, with the reason."""
-    return Verdict(axis=axis, metric="", a=a, b=b, reading="no verdict", why=WHY_NONE[axis])
+    mine, theirs = _by_case(a), _by_case(b)
+    same = [case_id for case_id in mine if case_id in theirs]
+    apart = [case_id for case_id in same if mine[case_id].definition_hash != theirs[case_id].definition_hash]
+    why = WHY_NONE[axis]
+    if same and len(apart) == len(same):
+        why = "the two sides have other definitions of the same cases; run both again with the same files"
+    elif not same and axis != "price/performance":
+        why = "the two sides have no case in common, so there is nothing to divide"
+    return Verdict(axis=axis, metric="", a=a.label, b=b.label, reading="no verdict", why=why)
 
 
 def summary(axis: Axis, found: Sequence[Verdict]) -> str:

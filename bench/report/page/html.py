@@ -27,6 +27,8 @@ PATHS = {
     "triangle-right": "M6,0L-5,6V-6z",
     "triangle-left": "M-6,0L5,6V-6z",
 }
+# Longer tables are cut: a browser lays out only the pieces that are seen.
+CHUNK = 100
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ROOT = re.compile(r"<svg([^>]*)>")
 
@@ -49,7 +51,7 @@ def page(report: Report) -> str:
         report=report, style=Markup(style), script=Markup(script), script_hash=_hash(script), pictures=pictures,
         pairs=pairs(report.verdicts), readings=sum(1 for verdict in report.verdicts if verdict.metric),
         facts=list(dict.fromkeys(name for system in report.systems for name in system.facts)),
-        text=cells.text, kind=cells.kind, mark=cells.mark, legend=cells.LEGEND, plain=_plain,
+        chunk=CHUNK, text=cells.text, kind=cells.kind, mark=cells.mark, legend=cells.LEGEND, plain=_plain,
         interval=lambda cell, unit: cells.interval_text(cell.interval, "" if unit else cell.unit),
         units_of=lambda table: [cells.shared_unit(table, index) for index in range(len(table.columns))],
         notes_of=lambda table: notes.setdefault(table.id, _notes(table)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from bench.report import cells
@@ -47,9 +48,9 @@ def _forest(pair: list[Verdict], names: dict[str, str], number: int, table: Tabl
     )  # fmt: skip
 
 
-def listed(names: set[str]) -> str:
-    """Return names in order, with "and" before the last."""
-    *rest, last = sorted(names)
+def listed(names: Iterable[str]) -> str:
+    """Return names in their order, each once, with "and" before the last."""
+    *rest, last = dict.fromkeys(names)
     return f"{', '.join(rest)} and {last}" if rest else last
 
 

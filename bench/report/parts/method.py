@@ -64,7 +64,10 @@ def differing(sides: list[Side]) -> list[list[str]]:
     found = []
     for line in differences([side.operand for side in sides]):
         key, _, values = line.partition(": ")
-        found.append([key, *values.split(" | ")])
+        each = values.split(" | ")
+        # What one side alone tells of itself is no difference; it stands among the systems.
+        if sum(value != "-" for value in each) > 1:
+            found.append([key, *each])
     return found
 
 

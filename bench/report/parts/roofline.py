@@ -9,8 +9,6 @@ from bench.report.sides import Side
 from bench.results.record import Row
 from bench.units import scaled
 
-PAPER = "published"
-
 
 def rooflines(sides: list[Side]) -> Section:
     """Return one roofline a side whose peaks are known, with its cases on it."""
@@ -50,7 +48,7 @@ def _chart(side: Side, rows: list[Row], dtypes: list[str], bandwidth: float, num
         peak = side.paper.peak_flops.get(row.dtype)
         roof = None if peak is None else min(peak, x * bandwidth)
         share = derived(row, None if roof is None or y.value is None else y.value / roof, "share", "no published peak")
-        ceiling = Cell(value=roof, unit="FLOP/s", source=PAPER if roof else "missing")
+        ceiling = Cell(value=roof, unit="FLOP/s", source=side.paper.source if roof else "missing")
         points.append(point(row.phase, x, y, f"{short[row.case_id]}, {x:.3g} FLOP a byte"))
         table.rows.append([short[row.case_id], row.phase, derived(row, x, "FLOP/B"), y, ceiling, share])
     far = max(point["x"] for point in points) * 3

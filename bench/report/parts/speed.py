@@ -71,7 +71,7 @@ def _frontier(sides: list[Side], family: tuple[str, str, int], targets: list[Tar
         "by straight lines. A band is the interval of the step's time; hollow points were not measured. "
         "Dashed: targets, time per output token.",
         options={
-            "x_title": "tokens per second for each user", "y_title": f"output tokens per second of a {_units(sides)}",
+            "x_title": "tok/s for each user", "y_title": f"output tok/s of a {_units(sides)}",
             "x_log": True, "y_log": True, "text": True,
             "rules": [{"x": 1 / t.tpot_s, "text": seconds(t.tpot_s)} for t in targets if t.tpot_s],
         },

@@ -11,7 +11,7 @@ from bench.report.rows import short_names
 from bench.report.sides import Side
 from bench.results.record import Row
 
-# More bars than this are not read; the table has them all.
+# More bars than this are not read; the table of every case has them all.
 MOST_CASES = 12
 NO_ENERGY = (
     "No side measured its power in the timed window, so there is no energy per token. It is never worked out from a "
@@ -66,9 +66,9 @@ def _dots(sides: list[Side], phase: str, metric: str, title: str, name: str, uni
     shown = list(dict.fromkeys(row.case_id for _, row in pairs))[:MOST_CASES]
     rows: list[dict[str, Any]] = []
     for side, row in pairs:
-        cell = of(row, _key(row, metric))
-        table.rows.append([short[row.case_id], side.label, cell, _basis(row, metric)])
         if row.case_id in shown:
+            cell = of(row, _key(row, metric))
+            table.rows.append([short[row.case_id], side.label, cell, _basis(row, metric)])
             low, high = cell.interval or (None, None)
             rows.append({
                 "row": short[row.case_id], "series": side.label, "value": cell.value, "low": low, "high": high,
@@ -78,7 +78,7 @@ def _dots(sides: list[Side], phase: str, metric: str, title: str, name: str, uni
     return Chart(
         id=name, title=title[0].upper() + title[1:], kind="dots", rows=rows, marks=len(rows), table=table,
         alt=f"{title}, one dot a case and system, {len(rows)} dots.",
-        caption=f"The first {MOST_CASES} cases; {left} more are in the table." if left else "",
+        caption=f"The first {MOST_CASES} cases; {left} more are in the table of every case." if left else "",
         options={"x_title": title, "percent": unit == "share"},
     )  # fmt: skip
 
