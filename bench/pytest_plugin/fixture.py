@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,10 +81,14 @@ class Bench:
         self._used = False
         self.row: Row | None = None
 
-    @property
+    @cached_property
     def device(self) -> str:
-        """The device's name as torch has it (cpu, cuda:0, npu:0): where operands belong."""
-        return self._recorder.machine.devices[0]
+        """The device's name as torch has it (cpu, cuda:0, npu:0): where operands belong. Its plugin is loaded."""
+        from bench.devices.adapter import open_device
+
+        name = self._recorder.machine.devices[0]
+        _ = getattr(open_device(name), "api", None)
+        return name
 
     @property
     def extra_info(self) -> dict[str, Any]:

@@ -178,3 +178,9 @@ def test_design_power_is_labelled_and_hides_no_measured_one_by_itself(row):
 
 def test_a_row_without_tokens_is_normalized_to_nothing(row):
     assert {each.value for each in normalized(row(phase="kernel"), peak_flops=1e12)} == {None}
+
+
+def test_bytes_alone_give_a_share_of_the_bandwidth_and_no_bound(row):
+    only = row(step_s=0.5, read_bytes=100.0, written_bytes=50.0)
+    fill_utilization(only, 1e3, 600.0, achieved=False)
+    assert (only.mfu, only.mbu, only.bound) == (None, 0.5, None)

@@ -11,7 +11,7 @@ from bench.operators.interface import Step
 from bench.workloads.decoder import Deployment
 from bench.workloads.routing import Routing
 from bench.workloads.schema import Workload
-from bench.workloads.sweep import expand, known_suites, known_workloads, load_workload, select_cases
+from bench.workloads.sweep import expand, kernel_case, known_suites, known_workloads, load_workload, select_cases
 
 SHIPPED = sorted(path.stem for path in (project.shelf() / "workloads").glob("*.toml"))
 
@@ -334,3 +334,23 @@ def test_a_cases_step_is_what_its_name_says():
     case = select_cases(["attention-prefill"])[0]
     assert case.case_id == "attention-prefill[b=1,ctx=512,h=32,kv=8,d=64,bf16]"
     assert case.step() == Step("prefill", 1, 512, 512)
+
+
+def test_one_kernel_alone_is_the_case_of_a_workload_named_after_it():
+    made = kernel_case("attention_decode", {"batch": 2, "context": 1024, "heads": 8, "kv_heads": 2, "head_dim": 64},
+                       "bf16", Routing(), 1.0)  # fmt: skip
+    assert made.case_id == "attention-decode[b=2,ctx=1k,h=8,kv=2,d=64,bf16]"
+    assert (made.batch, made.context, made.routing, made.time_s) == (2, 1024, None, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dims", "message"),
+    [
+        ("gem", {"m": 1}, "kernel is 'gem'; known: gemm, "),
+        ("gemm", {"m": 1}, r"kernel 'gemm' needs the dims \['k', 'm', 'n'\], found \['m'\]"),
+        ("swiglu", {"m": 2**41, "n": 1}, "workload 'swiglu': m is 2199023255552"),
+    ],
+)
+def test_one_kernel_that_cannot_be_is_told(kernel, dims, message):
+    with pytest.raises(DefinitionError, match=message):
+        kernel_case(kernel, dims, "bf16", Routing(), 1.0)
