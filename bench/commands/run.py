@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from bench.commands import options
+from bench.errors import DefinitionError
 from bench.project import runs_folder
 
 
@@ -20,6 +21,8 @@ from bench.project import runs_folder
 @options.sweep
 @click.option("--sessions", type=click.IntRange(1, 1000), metavar="N",
               help="Measure every case N times, in new processes and another order.  [default: 1]")  # fmt: skip
+@click.option("--at", metavar="TARGETS", help="Then find the largest batch in time by measuring up to 4 more:"
+              " tpot=50ms, ttft=2s, 30tok/s/user, mlperf-interactive.")  # fmt: skip
 @click.option("--out", metavar="FOLDER", help="Where run files go.  [default: results/runs, or BENCH_RESULTS]")
 @click.option("--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]",
               help="Continue an interrupted run: the newest, or the journal named.")  # fmt: skip
@@ -32,9 +35,9 @@ from bench.project import runs_folder
 @options.quiet
 @options.no_color
 def command(
-    names: tuple[str, ...], devices: tuple[str, ...], sessions: int | None, out: str | None, resume: str | None,
-    dry_run: bool, check: bool, allow_busy: bool, limit: float | None, memory: float | None, form: str, quiet: bool,
-    no_color: bool, **sweep: Any,
+    names: tuple[str, ...], devices: tuple[str, ...], sessions: int | None, at: str | None, out: str | None,
+    resume: str | None, dry_run: bool, check: bool, allow_busy: bool, limit: float | None, memory: float | None,
+    form: str, quiet: bool, no_color: bool, **sweep: Any,
 ) -> int:  # fmt: skip
     """Measure WORKLOADs on this machine, or model them on DEVICEs that are not here.
 
@@ -47,9 +50,12 @@ def command(
     bench run deepseek-r1-decode -d ascend-910c -d h100-sxm
     bench run --sessions 5                         the noise between processes, and not only inside of one
     bench run llama-3.1-8b-decode --layers 2       two layers measured, scaled to all
+    bench run llama-3.1-8b-decode --at tpot=100ms  the largest batch that keeps every token in time
     """
     from bench.commands import planning, running
+    from bench.results.target import parse_targets
 
+    targets = parse_targets(at) if at is not None else []
     planned_anew = names or devices or dry_run or sessions or any(value not in (None, ()) for value in sweep.values())
     if resume is not None and planned_anew:
         raise click.UsageError(
@@ -63,9 +69,13 @@ def command(
     if dry_run:
         planning.show_plan(asked, form, no_color)
         return 0
+    if targets and resume is None and not any(each.present for each in planning.plan(asked)):
+        raise DefinitionError("--at measures on a device that is here; for a sheet: bench compare A B --at TARGETS")
     folder = runs_folder(out)
     if resume is not None:
         started = running.resume(folder, resume, allow_busy=allow_busy)
     else:
         started = running.start(asked, folder)
-    return running.go(started, limit_s=limit, memory_gb=memory, form=form, quiet=quiet, no_color=no_color)
+    return running.go(
+        started, limit_s=limit, memory_gb=memory, form=form, quiet=quiet, no_color=no_color, targets=targets
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,17 @@ from bench.devices.adapter import open_device
 from bench.devices.sheet import load_sheet
 from bench.errors import DeviceError, ResultError
 from bench.measure.before import device_facts
+from bench.measure.bisect import bisect_cases
 from bench.measure.runner import Limits, Planned, in_order, run_cases, to_do
 from bench.report.rows import as_csv, as_json, as_jsonl, run_table, summary_line
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
 from bench.results.environment import changes, collect, command_line, load_average
+from bench.results.interpolate import measured_at_targets
 from bench.results.machine import machine
-from bench.results.record import Environment
+from bench.results.record import Environment, Row
 from bench.results.sessions import fold
 from bench.results.store import Journal, load_run, new_run, new_run_id, newest_journal
+from bench.results.target import Target
 from bench.units import seconds
 
 INTERRUPTED = 130
@@ -123,9 +127,13 @@ def _same_machine(journal: Journal, now: Environment, devices: list[str]) -> Non
 
 
 def go(
-    started: Started, *, limit_s: float | None, memory_gb: float | None, form: str, quiet: bool, no_color: bool
-) -> int:
-    """Run what is left, print the table, return the exit code. Whatever happens, finished rows are on disk."""
+    started: Started, *, limit_s: float | None, memory_gb: float | None, form: str, quiet: bool, no_color: bool,
+    targets: Sequence[Target] = (),
+) -> int:  # fmt: skip
+    """Run what is left, print the table, return the exit code. Whatever happens, finished rows are on disk.
+
+    targets: more batches are measured to find the largest in time at each.
+    """
     journal, planned = started.journal, started.planned
     if not quiet:
         _announce(started)
@@ -134,6 +142,7 @@ def go(
     with Progress(started.order, quiet) as progress:
         try:
             run_cases(planned, journal, progress, limits)
+            bisect_cases(planned, targets, journal, progress, limits)
         except KeyboardInterrupt:
             interrupted = True
         except ResultError as error:
@@ -146,6 +155,8 @@ def go(
     if failure is not None or interrupted:
         journal.close()
     print_rows(journal, form, no_color)
+    if targets and form in ("table", "md"):
+        _print_at(measured_at_targets(fold(journal.run.rows), targets), form, no_color)
     if failure is not None:
         raise failure
     rows = journal.run.rows
@@ -154,6 +165,18 @@ def go(
     if interrupted:
         return INTERRUPTED
     return CASE_FAILED if any(row.status in FAILED for row in rows) else 0
+
+
+def _print_at(rows: list[Row], form: str, no_color: bool) -> None:
+    if not rows:
+        emit("--at: nothing measured is decode (tpot) or prefill (ttft)", sys.stderr)
+        return
+    table = run_table(rows)
+    table.title = "At service targets, the largest batch in time:"
+    batches = [f"{row.case_id}: batch {row.batch}" for row in rows if row.status == "ok"]
+    table.notes = [*table.notes, *batches]
+    bold = colored(sys.stdout, no_color)
+    emit("\n" + (markdown(table) if form == "md" else table_text(table, width_of(sys.stdout), bold=bold)))
 
 
 def _announce(started: Started) -> None:

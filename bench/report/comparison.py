@@ -7,7 +7,7 @@ from bench.report.rows import by_reason, short_names
 from bench.results.compare import Compared, Comparison
 from bench.units import MISSING, seconds, three_digits
 
-MARKS = {"modelled": "~", "published": "^"}
+MARKS = {"modelled": "~", "published": "^", "interpolated": "≈"}
 KINDS = {"prompt_tokens_per_s": "prompt tok/s", "output_tokens_per_s": "output tok/s", "step_s": "step time"}
 
 
@@ -58,6 +58,8 @@ def target_table(comparison: Comparison) -> Table:
         "8-bit: each device's own 8-bit path, which may differ (dtype column); other lines have one precision on both.",
         "per TFLOP/s: output tok/s for each TFLOP/s of published dense peak in that dtype (INT8: TOP/s).",
     ]
+    if any("interpolated" in (line.a_source, line.b_source) for line in comparison.lines):
+        table.notes.append("≈ interpolated: on a straight line between two measured batches, not measured itself.")
     if comparison.apart:
         table.notes += ["", f"no batch in time, or not to be modelled ({len(comparison.apart)}):"]
         table.notes += _reasons(comparison)

@@ -23,7 +23,9 @@ def fleet_table(found: Fleets) -> Table:
     for fleet in found.fleets:
         table.rows.append(_cells(fleet))
     if any(pool.capacity.source != "measured" for fleet in found.fleets for pool in fleet.pools):
-        table.notes.append("~ from modelled throughput, in brackets P10 to P90. Devices are counted as torch does.")
+        table.notes.append(
+            "~ from modelled throughput, in brackets P10 to P90; ≈ from one interpolated between measured batches."
+        )
     table.notes += [f"{fleet.label}: {fleet.reason}" for fleet in found.fleets if fleet.reason]
     table.notes += [f"cheapest ({each.way}): {each.reading}" for each in found.cheapest]
     bases = dict.fromkeys(each.energy_basis for each in found.fleets if each.energy_basis)
@@ -77,7 +79,9 @@ def _cells(fleet: Fleet) -> list[str]:
 
 
 def _sign(pools: list[Pool]) -> str:
-    return MARKS["modelled"] if any(pool.capacity.source != "measured" for pool in pools) else ""
+    """The mark of the least sure throughput behind a number."""
+    kinds = {pool.capacity.source.partition(":")[0] for pool in pools}
+    return next((MARKS[kind] for kind in ("modelled", "interpolated") if kind in kinds), "")
 
 
 def _count(pool: Pool) -> str:

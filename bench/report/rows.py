@@ -11,7 +11,7 @@ import msgspec
 
 from bench.errors import listed
 from bench.report.layout import Column, Table
-from bench.results.compare import source_of
+from bench.results.compare import INTERPOLATED, source_of
 from bench.results.record import Row, Run
 from bench.units import MISSING, data_size, percent, scaled, seconds, three_digits
 
@@ -131,7 +131,7 @@ def marked_source(row: Row) -> str:
     marks = [source_of(row)]
     if row.scope is not None and row.source == "measured":
         marks.append("part" if "scaled" not in row.scope else "scaled")
-    return ", ".join([*marks, *row.flags])
+    return ", ".join(dict.fromkeys([*marks, *row.flags]))
 
 
 def notes(rows: list[Row]) -> list[str]:
@@ -145,6 +145,8 @@ def notes(rows: list[Row]) -> list[str]:
     tiers = {row.tier for row in rows if row.source == "modelled" and row.tier}
     if tiers:
         found.append(f"~ modelled, not measured (tier {', '.join(sorted(tiers))}); +- is P10 to P90 of its residuals")
+    if any(INTERPOLATED in row.flags for row in rows):
+        found.append("interpolated: on a straight line between two measured batches, not measured itself")
     found += _spreads(rows)
     for basis in dict.fromkeys(row.power_basis for row in rows if row.power_w is not None):
         found.append(f"energy is measured, over the timed window: {basis or 'what the sensor covers is not told'}")

@@ -18,6 +18,8 @@ from bench.results.record import Row
 from bench.results.target import Target, missed, named_by, of_model
 from bench.units import seconds
 
+# Between measured batches this near to each other nothing is read off: the lower one stands as it was measured.
+NEAR = 0.05
 # A definition without these is the family whose rows differ in their batch alone.
 NOT_OF_THE_FAMILY = ("batch", "time_s", "memory_gb")
 # What belongs to a measured batch and is not read off between two.
@@ -84,9 +86,14 @@ def _at(family: dict[int, Row], target: Target, phase: str) -> list[Row]:
     if beyond is None:
         reason = f"even the largest measured batch, {last.batch}, takes only {seconds(last.step_s)}; nothing is"
         return [missed(last, limits, f"{reason} extrapolated, measure larger ones (bench run --at, or --batch)")]
-    batch = batch_between(family, inside, beyond, limit_s)
+    batch = inside if near(inside, beyond) else batch_between(family, inside, beyond, limit_s)
     row = family[inside] if batch == inside else _between(family[inside], family[beyond], batch)
     return [named_by(row, limits)]
+
+
+def near(inside: int, beyond: int) -> bool:
+    """Return whether two measured batches bracket a limit closely enough: next to each other, or within 5 %."""
+    return beyond - inside <= max(1, NEAR * inside)
 
 
 def _between(low: Row, high: Row, batch: int) -> Row:

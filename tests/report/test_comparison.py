@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.comparison import comparison_table, head_lines, tail_lines
+from bench.report.comparison import comparison_table, head_lines, tail_lines, target_table
 from bench.report.terminal import markdown, table_text
 from bench.results.compare import Operand, compare
 
@@ -117,3 +117,14 @@ def test_what_was_not_compared_is_counted_and_named(sides):
 def test_notes_of_rows_are_said_once(row):
     each = row(output_tokens_per_s=1.0, step_s=1.0, notes=["peak not published"])
     assert tail_lines(compare([Operand("A", [each]), Operand("B", [each])])).count("peak not published") == 1
+
+
+def test_an_interpolated_number_is_marked_and_the_mark_explained(row):
+    sides = [
+        Operand("run", [row(step_s=0.02, interval=(0.019, 0.021), output_tokens_per_s=50.0, flags=["interpolated"])]),
+        Operand("other", [row(step_s=0.02, interval=(0.019, 0.021), output_tokens_per_s=50.0)]),
+    ]
+    table = target_table(compare(sides))
+    assert "≈50.0" in table.rows[0]
+    assert any(note.startswith("≈ interpolated: ") for note in table.notes)
+    assert any("estimated" in cell for cell in table.rows[0])

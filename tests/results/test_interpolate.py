@@ -122,3 +122,9 @@ def test_a_row_without_an_interval_gives_a_point_without_one(curve):
     rows = curve(STEPS)
     rows[1].interval = None
     assert at(rows, 20.0)[0].interval is None
+
+
+@pytest.mark.parametrize(("beyond", "source"), [(42, "measured"), (43, "interpolated")])
+def test_between_batches_within_5_percent_the_lower_one_stands_as_measured(curve, beyond, source):
+    (row,) = at(curve({40: 10.0, beyond: 20.0}), 19.0)
+    assert (row.batch == 40, source_of(row)) == (source == "measured", source)
