@@ -14,13 +14,13 @@ import msgspec
 from bench.commands.progress import OVERHEAD_S
 from bench.devices.achieved import fingerprint as cpu_mark
 from bench.devices.adapter import open_device, present_devices
-from bench.errors import BenchError
+from bench.errors import BenchError, listed
 from bench.measure.before import device_facts
-from bench.measure.checkout import checked_out, known_revision
+from bench.measure.checkout import checked_out, known_revision, same_code
 from bench.measure.runner import Planned
 from bench.measure.turns import Place, in_turns
 from bench.report.terminal import emit
-from bench.results.environment import collect
+from bench.results.environment import changes, collect, settings
 from bench.results.gate.check import confirm
 from bench.results.gate.conclude import key_of
 from bench.results.gate.gather import Gathered, Key, gather, series
@@ -106,9 +106,19 @@ def _environment_here(devices: set[str]) -> Environment:
 
 
 def _same_machine(then: Environment, now: Environment, devices: set[str]) -> None:
+    """Raise BenchError where the run cannot be repeated here: it would be something else that is measured."""
     for device in sorted(devices):
         if fingerprint(then, device) != fingerprint(now, device):
             raise BenchError(f"the run's {device} was in another machine than this one, or in another state")
+    moved = _moved(settings(then), settings(now))
+    if moved:
+        raise BenchError(f"the run was made with other software than is here ({listed(moved, 3)})")
+
+
+def _moved(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Return what a checkout of another commit does not bring back: libraries, drivers, the system."""
+    of_the_code = ("commit", "accelbench", "host")
+    return changes(*({key: value for key, value in each.items() if key not in of_the_code} for each in (before, after)))
 
 
 def _plan(doubts: list[Judged], runs: Sequence[Run], rules: dict[Key, Rule], rule: Rule, asked: Asked) -> _Plan:
@@ -161,7 +171,7 @@ def _measure(
     plan: _Plan, run: Run, baseline: Gathered, environment: Environment, rules: dict[Key, Rule], rule: Rule,
     asked: Asked, looked: Looked,
 ) -> None:  # fmt: skip
-    old_commit, why_alone = _baseline_commit(run, baseline, asked)
+    old_commit, why_alone = _baseline_commit(run, baseline, settings(environment), asked)
     with contextlib.ExitStack() as stack:
         candidate = _candidate_place(stack, run)
         old: Place | None = None
@@ -194,19 +204,28 @@ def _measure(
             looked.not_run[key] = str(error)
 
 
-def _baseline_commit(run: Run, baseline: Gathered, asked: Asked) -> tuple[str | None, str]:
-    """Return the commit to measure against, or None and why there is none."""
-    if asked.baseline_python and not known_revision("HEAD"):
-        return None, "no repository here"
-    commit = next((one.commit for one in reversed(baseline.sessions) if one.commit), None)
-    if commit is None:
+def _baseline_commit(
+    run: Run, baseline: Gathered, here: dict[str, str], asked: Asked
+) -> tuple[str | None, str]:  # fmt: skip
+    """Return the commit to measure against, or None and why there is none.
+
+    A checkout that differs in nothing from the candidate would withdraw every alarm: what made it may lie elsewhere.
+    """
+    newest = next((one for one in reversed(baseline.sessions) if one.commit), None)
+    if newest is None or newest.commit is None:
         return None, "the baseline does not know its commit"
+    commit, now = newest.commit, run.environment.commit or ""
     if commit.endswith("+"):
         return None, f"the baseline was made of uncommitted changes to {commit[:-1]}"
-    if commit == run.environment.commit and not asked.baseline_python:
-        return None, f"both sides are of commit {commit}"
     if known_revision(commit) is None:
         return None, f"commit {commit} is not in this repository"
+    if asked.baseline_python:
+        return commit, ""
+    moved = _moved(newest.settings, here)
+    if moved:
+        return None, f"a checkout does not bring back {listed(moved, 3)}; --baseline-python may"
+    if commit == now or (not now.endswith("+") and now and same_code(commit, now)):
+        return None, f"both sides are of the same code, commit {commit}"
     return commit, ""
 
 

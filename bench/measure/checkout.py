@@ -42,6 +42,15 @@ def is_ancestor(commit: str, revision: str) -> bool:
     return True
 
 
+def same_code(commit: str, other: str, aside: str = "results") -> bool:
+    """Whether two commits hold the same files but for what is below `aside`: then they are the same to measure."""
+    try:
+        _git("diff", "--quiet", commit, other, "--", ":/", f":(exclude){aside}")
+    except BenchError:
+        return False
+    return True
+
+
 def known_revision(name: str) -> str | None:
     """Return the commit that a branch, tag or hash names here, or None."""
     try:
