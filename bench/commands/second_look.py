@@ -77,6 +77,10 @@ def look_again(
     doubts = [one for one in found if one.second_look and not one.estimated]
     looked = Looked()
     looked.none([key_of(one) for one in found if one.second_look and one.estimated], "it was not measured")
+    tests = {(row.device, row.case_id) for run in runs for row in run.rows if "test" in row.definition}
+    own = [one for one in doubts if (one.device, one.case_id) in tests]
+    looked.none([key_of(one) for one in own], "a person's own test is run again by pytest, not here")
+    doubts = [one for one in doubts if one not in own]
     if not doubts:
         return looked
     keys = [key_of(one) for one in doubts]

@@ -114,6 +114,18 @@ def test_an_alarm_is_measured_again_alone_where_the_commit_is_not_known(ran, tur
     assert "alone (the baseline does not know its commit)" in found.notes[0]
 
 
+def test_a_persons_own_test_is_not_run_again_here(ran, turns):
+    asked = turns({"a": (1.0, 1.2)})
+    old, new = ran("1", {"a": NOISY, "b": NOISY}), ran("2", {"a": [1.2], "b": [1.2]})
+    for each in (*old.rows, *new.rows):
+        if each.workload == "b":
+            each.definition = {"test": "test_mine.py::test_b"}
+    _, found = looked([old], new)
+    assert asked["cases"] == ["a"]
+    assert list(found.not_run.values()) == ["a person's own test is run again by pytest, not here"]
+    assert len(found.found) == 1
+
+
 @pytest.fixture
 def commits(here, tmp_path):
     """Three commits: the second changes code, the third only results."""
