@@ -14,7 +14,8 @@ def fleet_table(found: Fleets) -> Table:
     """Return one line a fleet: devices, use, energy and cost; what cannot be built stands below with its reason."""
     table = Table([
         Column("fleet"), Column("devices", right=True), Column("prefill", right=True, keep=8),
-        Column("decode", right=True, keep=8), Column("busy", right=True), Column("at peak", right=True, keep=7),
+        Column("decode", right=True, keep=8), Column("goodput", right=True, keep=6),
+        Column("busy", right=True), Column("at peak", right=True, keep=7),
         Column("KV a request", right=True, keep=2), Column("transfer", right=True, keep=2),
         Column("J a request", right=True, keep=4), Column("bought a day", right=True, keep=6),
         Column("rented a day", right=True, keep=6), Column("of that idle", right=True, keep=5),
@@ -26,6 +27,7 @@ def fleet_table(found: Fleets) -> Table:
         table.notes.append(
             "~ from modelled throughput, in brackets P10 to P90; ≈ from one interpolated between measured batches."
         )
+    table.notes.append("goodput: requests a second that one device serves with both targets kept, prefill and decode.")
     table.notes += [f"{fleet.label}: {fleet.reason}" for fleet in found.fleets if fleet.reason]
     table.notes += [f"cheapest ({each.way}): {each.reading}" for each in found.cheapest]
     bases = dict.fromkeys(each.energy_basis for each in found.fleets if each.energy_basis)
@@ -62,7 +64,7 @@ def pool_table(found: Fleets) -> Table:
 
 def _cells(fleet: Fleet) -> list[str]:
     if not fleet.pools:
-        return [fleet.label, *[MISSING] * 11]
+        return [fleet.label, *[MISSING] * 12]
     sign = _sign(fleet.pools)
     costs = {cost.way: cost for cost in fleet.costs}
     rented, bought = costs.get("rental"), costs.get("purchase")
@@ -70,7 +72,7 @@ def _cells(fleet: Fleet) -> list[str]:
     move = fleet.transfer
     return [
         fleet.label, f"{sign}{fleet.devices:,}", *(_count(pool) for pool in fleet.pools),
-        sign + percent(fleet.busy), sign + percent(fleet.peak_busy),
+        f"{sign}{three_digits(fleet.goodput or 0.0)}/s", sign + percent(fleet.busy), sign + percent(fleet.peak_busy),
         data_size(move.request_bytes) if move else MISSING, seconds(move.seconds) if move else MISSING,
         MISSING if fleet.joules_per_request is None else sign + three_digits(fleet.joules_per_request),
         *(_money(costs.get(way), sign) for way in WAYS),

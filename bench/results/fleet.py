@@ -110,6 +110,11 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         return sum(pool.devices for pool in self.pools)
 
     @property
+    def goodput(self) -> float | None:
+        """Requests a second and device, prefill and decode together, with every target kept (DistServe, 2401.09670)."""
+        return 1 / sum(pool.capacity.seconds for pool in self.pools) if self.pools else None
+
+    @property
     def busy(self) -> float | None:
         """Share of all device-hours of the day in which a device works."""
         return sum(pool.busy * pool.devices for pool in self.pools) / self.devices if self.pools else None

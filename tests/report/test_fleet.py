@@ -49,7 +49,7 @@ def test_where_the_devices_are_over_the_day_adds_up_to_all_of_them(found):
 def test_the_terminal_shows_devices_use_and_cost_with_their_marks(found):
     text = table_text(fleet_table(found), 200)
     line = next(line for line in text.splitlines() if line.startswith("a  "))
-    for part in ("~32", "~16 (12 - 16)", "~31%", "~62%", "131 MB", "5.00 ms", "~768 USD", "69%"):
+    for part in ("~32", "~1.00/s", "~16 (12 - 16)", "~31%", "~62%", "131 MB", "5.00 ms", "~768 USD", "69%"):
         assert part in line
     assert "10.0 requests a second on average and 20.0 in the busiest" in text
     assert "<b>[red]: decode on b: too slow" in text

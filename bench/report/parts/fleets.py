@@ -107,6 +107,7 @@ def _fleet_table(found: Fleets) -> Table:
     table = Table(id="fleets", title="Fleets", columns=[
         Column(name="fleet"), Column(name="devices", number=True, note="torch devices"),
         Column(name="prefill", number=True), Column(name="decode", number=True),
+        Column(name="goodput of a device", number=True, note="requests a second with both targets kept"),
         Column(name="busy, mean of the day", number=True), Column(name="busy at the peak", number=True),
         Column(name="KV cache a request", number=True), Column(name="its longest transfer", number=True),
         Column(name="links used at the peak", number=True), Column(name="J per request", number=True),
@@ -132,7 +133,7 @@ def _fleet_cells(fleet: Fleet) -> list[str | Cell]:
     moved = (move.request_bytes, move.seconds, move.link_use) if move is not None else (None, None, None)
     found: list[str | Cell] = [cell(fleet.devices or None, "1", interval=whole)]
     found += [cell(devices, "1", interval=interval) for devices, interval in counts or [(None, None)] * 2]
-    found += [cell(fleet.busy, "share"), cell(fleet.peak_busy, "share")]
+    found += [cell(fleet.goodput, "1/s"), cell(fleet.busy, "share"), cell(fleet.peak_busy, "share")]
     found += [cell(value, unit) for value, unit in zip(moved, units, strict=True)]
     found.append(cell(fleet.joules_per_request, "J", fleet.energy_basis or fleet.energy_reason))
     costs = {each.way: each for each in fleet.costs}
