@@ -151,10 +151,11 @@ def _session(row: Row) -> str:
 
 
 def _work(row: Row) -> str:
-    if row.flops is None:
+    if row.flops is None and row.read_bytes is None and row.written_bytes is None:
         return ""
     moved = f"reads {data_size(row.read_bytes)}, writes {data_size(row.written_bytes)}"
-    return f"{scaled(row.flops, 'FLOP')}, {moved} (counted by the cost operators)"
+    told = "told by the test" if "test" in row.definition else "counted by the cost operators"
+    return f"{scaled(row.flops, 'FLOP')}, {moved} ({told})"
 
 
 def _power(row: Row) -> str:

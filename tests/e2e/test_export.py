@@ -121,3 +121,22 @@ def test_a_folder_that_cannot_be_written_leaves_nothing_behind(
     assert done.code == 2
     assert done.err.startswith("error: file/x.csv: cannot be written")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_what_a_test_says_of_its_work_is_told_as_its_own(bench: Callable[..., Any], tmp_path: Path) -> None:
+    saved = json.loads((RECORDED / "5.3.1.json").read_text())
+    run = bench("export", str(RECORDED / "5.3.1.json"), "--format", "json").json
+    run["rows"] = run["rows"][:1]
+    run["rows"][0] |= {"read_bytes": 2e6, "written_bytes": 1e6}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    done = bench("explain", saved["benchmarks"][0]["fullname"], "--run", "run.json")
+    assert "work         -, reads 2.00 MB, writes 1.00 MB (told by the test)" in done.out
+
+
+def test_tests_of_another_project_are_judged_against_a_baseline_of_theirs(bench: Callable[..., Any]) -> None:
+    saved = bench("baseline", "save", "theirs", str(RECORDED / "4.0.0.json"), str(RECORDED / "5.0.0.json"))
+    assert "3 cases, 2 sessions of 2 sittings" in saved.out
+    done = bench("check", str(RECORDED / "5.3.1.json"), "--baseline", "theirs")
+    assert done.code == 0, done.err
+    assert "2 of 5 baseline sessions" in done.out
+    assert "test_sorting.py::test_sort[1000] step_s" in done.out
