@@ -24,6 +24,7 @@ from bench.measure.runner import Limits, Planned, in_order, run_cases, to_do
 from bench.report.rows import as_csv, as_json, as_jsonl, run_table, summary_line
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
 from bench.results.environment import changes, collect, command_line, load_average
+from bench.results.gate.baseline import names
 from bench.results.interpolate import measured_at_targets
 from bench.results.machine import machine
 from bench.results.record import Environment, Row
@@ -209,7 +210,8 @@ def _conclude(rows: list[Any], path: Path, interrupted: bool) -> None:
         return
     emit(f"Saved {project.shown(path)}", sys.stderr)
     beside = "ascend-910c" if any(row.device == "h100-sxm" for row in rows) else "h100-sxm"
-    emit(f"Next:  bench compare {project.shown(path)} {beside}   or   bench explain mfu", sys.stderr)
+    judged = "bench check" if names() else "bench baseline save main"
+    emit(f"Next:  bench compare {project.shown(path)} {beside}   {judged}   bench explain mfu", sys.stderr)
 
 
 def print_rows(journal: Journal, form: str, no_color: bool) -> None:

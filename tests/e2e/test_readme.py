@@ -23,6 +23,8 @@ LINES = [
 ]
 # Modelled, listed or explained: cheap enough to run as they stand.
 CHEAP = ("compare", "devices", "workloads", "explain", "doctor", "completion", "validate")
+# These speak of runs that are there already.
+OF_RUNS = ("check", "baseline", "history", "export")
 
 
 def _commands(program: str) -> list[str]:
@@ -54,6 +56,11 @@ def test_every_bench_line_works(call: Callable[..., Any], modelled: Any, tmp_pat
         words.append("--help")  # reads the line, and fails for a flag that there is not
     elif measured:
         words.append("--dry-run")
+    elif words[0] in OF_RUNS:
+        for _ in range(2):
+            assert call("run", "gemm", "-d", "h100-sxm", cwd=tmp_path).code == 0
+        first = min((tmp_path / "results" / "runs").glob("*.json"))
+        assert call("baseline", "save", "main", str(first), cwd=tmp_path).code == 0
     else:
         assert words[0] == "run" or words[0] in CHEAP or words[0].startswith("-"), f"a new kind of line: {line}"
     done = call(*words, cwd=tmp_path)
