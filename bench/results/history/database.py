@@ -85,6 +85,8 @@ def reason(error: Exception, url: sa.URL) -> str:
     text = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
     line = " ".join(text.splitlines()[0].split())[:300]
     told = [str(value) for key, value in url.query.items() if any(word in key.lower() for word in SECRET_KEYS)]
-    for secret in {form for each in [str(url.password or ""), *told] for form in (each, quote(each), unquote(each))}:
+    for secret in {
+        form for each in [str(url.password or ""), *told] for form in (each, quote(each, safe=""), unquote(each))
+    }:
         line = line.replace(secret, "***") if secret else line
     return line

@@ -51,7 +51,8 @@ def ask(folder: Path, question: Callable[[Indexed], Answer], tell: Tell, *, rebu
     """
     path = folder / NAME
     files, journals = found_files(folder)
-    for again in (False, True):
+    # Without runs there is nothing to keep, and perhaps no folder.
+    for again in (False, True) if files else ():
         try:
             with connected(sa.URL.create("sqlite", database=str(path))) as connection:
                 return question(_refreshed(connection, folder, files, journals, tell, rebuild=rebuild))
@@ -63,7 +64,8 @@ def ask(folder: Path, question: Callable[[Indexed], Answer], tell: Tell, *, rebu
         with contextlib.suppress(OSError):
             for end in ("", "-wal", "-shm"):
                 Path(f"{path}{end}").unlink(missing_ok=True)
-    tell(f"{project.shown(path)}: cannot be used ({reason}); without it the run files are read anew each time")
+    if files:
+        tell(f"{project.shown(path)}: cannot be used ({reason}); without it the run files are read anew each time")
     with connected(sa.make_url("sqlite://")) as connection:
         return question(_refreshed(connection, folder, files, journals, tell))
 
