@@ -215,7 +215,7 @@ def energy(row: Row, prices: Prices | None = None) -> Energy:
     elif row.power_w is None:
         why = row.telemetry_missing.get("power_w") or "no sensor was read"
         why = "a modelled row has no sensor" if row.source == "modelled" else why
-        return Energy(reason=f'no measured power ({why}); power_basis = "tdp" would take design power, and say so')
+        return Energy(reason=f'no measured power ({why}): power_basis = "tdp" would take design power, and say so')
     else:
         watts, basis = row.power_w / row.devices, "measured"
     if not rate:

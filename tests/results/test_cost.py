@@ -48,7 +48,7 @@ def test_energy_comes_from_measured_power_only(decode, prices):
     cost = by_way(modelled, prices())["purchase"]
     assert cost.value is None
     assert cost.reason == (
-        'no measured power (a modelled row has no sensor); power_basis = "tdp" would take design power, and say so'
+        'no measured power (a modelled row has no sensor): power_basis = "tdp" would take design power, and say so'
     )
 
 

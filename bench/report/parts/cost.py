@@ -32,6 +32,7 @@ class Line(NamedTuple):
     row: Row
     number: int
     costs: dict[Way, Cost]
+    prices: Prices
 
     @property
     def case(self) -> tuple[str, str]:
@@ -54,7 +55,7 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
     short, notes = short_names([line.row.case_id for line in lines])
     section.charts = [chart for way in WAYS if (chart := _chart(lines, short, prices, way)) is not None]
     section.tables = [
-        _cost_table(lines, short, prices), _break_even_table(sides, lines, short, prices), _sensitivity_table(lines),
+        _cost_table(lines, short, prices), _break_even_table(sides, lines, short), _sensitivity_table(lines),
     ]  # fmt: skip
     section.notes = [
         *notes,
@@ -80,7 +81,7 @@ def _lines(sides: list[Side], prices: Prices) -> list[Line]:
     order = list(dict.fromkeys(row.case_id for _, row in found))[:MOST_CASES]
     kept = sorted((pair for pair in found if pair[1].case_id in order), key=lambda pair: order.index(pair[1].case_id))
     return [
-        Line(side, row, number, {one.way: one for one in costs(row, prices)})
+        Line(side, row, number, {one.way: one for one in costs(row, prices)}, prices)
         for number, (side, row) in enumerate(kept, 1)
     ]
 
@@ -123,34 +124,41 @@ def _cost_cell(line: Line, way: Way) -> Cell:
     )  # fmt: skip
 
 
-def _break_even_table(sides: list[Side], lines: list[Line], short: dict[str, str], prices: Prices) -> Table:
-    """Return, for each case of the first side, the price at which each other side's tokens would cost the same."""
-    table = Table(id="break-even", title=f"Price at which tokens cost what they cost on {sides[0].label}", columns=[
-        Column(name="case or target"), Column(name="system"), Column(name="way"),
-        Column(name="price of a device that makes both equal", number=True),
-        Column(name="of what is bought as one", number=True, note="a package, where it holds several devices"),
+def _break_even_table(sides: list[Side], lines: list[Line], short: dict[str, str]) -> Table:
+    """Return, for each case, the price at which the first side costs what another does, and the other way round."""
+    table = Table(id="break-even", title="Price at which tokens cost the same on both", columns=[
+        Column(name="case or target"), Column(name="price sought of"), Column(name="to cost what they cost on"),
+        Column(name="way"), Column(name="price of a device", number=True),
+        Column(name="price of what is bought as one", number=True, note="a package, where it holds several devices"),
     ])  # fmt: skip
-    table.notes = ["Below this price a device's tokens cost less. It needs no price of that device."]
+    table.notes = ["Below this price a device's tokens cost less. It needs no price of that device itself."]
     firsts = {line.case: line for line in lines if line.side is sides[0]}
-    for line in lines:
-        first = firsts.get(line.case)
-        if first is None or line.side is sides[0]:
+    for other in lines:
+        first = firsts.get(other.case)
+        if first is None or other.side is sides[0]:
             continue
-        for way in WAYS:
-            found = break_even(first.costs[way], line.row, prices)
-            unit = found.currency + ("" if way == "purchase" else "/h")
-            one = Cell(value=None, unit=unit, note=found.reason)
-            whole = Cell(value=None, unit=unit, note=found.reason)
-            if found.value is not None:
-                text = line.formula(found.formula).replace("cost_against", f"cost_{way}_{first.number}")
-                name, count = f"even_{way}_{line.number}", line.side.paper.devices_per_package
-                source = worst(first.costs[way].source, line.costs[way].source, "assumed")
-                ends = found.interval
-                one = Cell(value=found.value, unit=unit, source=source, interval=ends, id=name, formula=text)
-                whole = Cell(value=found.value * count, unit=unit, source=source, formula=f"{name} * {count}",
-                             interval=None if ends is None else (ends[0] * count, ends[1] * count))  # fmt: skip
-            table.rows.append([short[line.row.case_id], line.side.label, WORDS[way], one, whole])
+        for sought, against in ((first, other), (other, first)):
+            for way in WAYS:
+                ends = _break_even_cells(sought, against, way)
+                name = short[sought.row.case_id]
+                table.rows.append([name, sought.side.label, against.side.label, WORDS[way], *ends])
     return table
+
+
+def _break_even_cells(sought: Line, against: Line, way: Way) -> list[Cell]:
+    """The price of one device, and of what is bought as one."""
+    found = break_even(against.costs[way], sought.row, sought.prices)
+    unit = found.currency + ("" if way == "purchase" else "/h")
+    if found.value is None:
+        return [Cell(value=None, unit=unit, note=found.reason)] * 2
+    formula = sought.formula(found.formula).replace("cost_against", f"cost_{way}_{against.number}")
+    name, count = f"even_{way}_{sought.number}_{against.number}", sought.side.paper.devices_per_package
+    source, ends = worst(sought.costs[way].source, against.costs[way].source, "assumed"), found.interval
+    whole = None if ends is None else (ends[0] * count, ends[1] * count)
+    return [
+        Cell(value=found.value, unit=unit, source=source, interval=ends, id=name, formula=formula),
+        Cell(value=found.value * count, unit=unit, source=source, interval=whole, formula=f"{name} * {count}"),
+    ]
 
 
 def _sensitivity_table(lines: list[Line]) -> Table:

@@ -97,7 +97,7 @@ def test_an_edited_assumption_reaches_every_number_that_rests_on_it(part):
     new = {cell.id: value for cell, value in after if cell.id}
     old = {cell.id: value for cell, value in before if cell.id}
     assert new[rented] == pytest.approx(2 * old[rented])
-    assert new["even_rental_2"] == pytest.approx(2 * old["even_rental_2"])
+    assert new["even_rental_2_1"] == pytest.approx(2 * old["even_rental_2_1"])
     assert new["cost_purchase_1"] == pytest.approx(old["cost_purchase_1"])
 
 
@@ -126,10 +126,22 @@ def test_a_missing_price_is_a_cell_without_a_value_and_with_the_reason(part):
 
 
 def test_break_even_needs_no_price_and_is_told_for_what_is_bought_as_one(part):
-    lines = [line for line in tables(part())["break-even"].rows if line[2] == "rented"]
-    decode = lines[0]
+    lines = [line for line in tables(part())["break-even"].rows if line[3] == "rented"]
+    of_a, of_b = lines[0], lines[1]
     # Half the tokens: half the rent. Two devices are bought together.
-    assert (decode[1], decode[3].value, decode[4].value) == ("b", pytest.approx(1.8), pytest.approx(3.6))
+    assert of_b[1:3] == ["b", "a"]
+    assert (of_b[4].value, of_b[5].value) == (pytest.approx(1.8), pytest.approx(3.6))
+    # 14.4 CNY are 1.8 USD: twice the tokens may cost twice that.
+    assert of_a[1:3] == ["a", "b"]
+    assert of_a[4].value == pytest.approx(3.6)
+
+
+def test_a_side_without_a_price_is_told_what_it_may_cost(part):
+    lines = [line for line in tables(part())["break-even"].rows if line[3] == "bought"]
+    sought = {(line[1], line[2]): line[4] for line in lines[:2]}
+    # b has no purchase price: its break-even price is known, that of a to equal b is not.
+    assert sought["b", "a"].value > 0
+    assert sought["a", "b"].note == "no device.b.purchase in the prices file"
 
 
 def test_verdicts_on_price_are_estimates_and_lower_is_better(part):
