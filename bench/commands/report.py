@@ -82,10 +82,10 @@ def _wanted(outs: tuple[str, ...], form: str | None) -> list[tuple[str, Path | N
     for out in outs:
         path = Path(out)
         each = form or path.suffix.lstrip(".").lower()
-        if each not in FORMS:
-            raise DefinitionError(f"-o {out}: '{path.suffix}' is no form; {listed(FORMS)}, or say --format")
         if each not in ("svg", "png") and path.is_dir():
             raise DefinitionError(f"-o {out}: is a folder; name a file in it, for example {path / DEFAULT_FILE}")
+        if each not in FORMS:
+            raise DefinitionError(f"-o {out}: '{path.suffix}' is no form; {listed(FORMS)}, or say --format")
         if each in ("svg", "png") and path.suffix:
             raise DefinitionError(f"-o {out}: there is one {each} a chart; name a folder, for example -o charts/")
         found.append((each, path))

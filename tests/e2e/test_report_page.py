@@ -144,6 +144,17 @@ def test_the_keyboard_reaches_the_marks_of_a_chart(page: Any) -> None:
     assert page.locator(".tip").is_hidden()
 
 
+def test_an_assumption_changed_on_the_page_changes_what_follows_from_it_and_back(page: Any, made: Made) -> None:
+    """A life twice as long costs less; every formula gives, unchanged, the number that was built."""
+    page.locator("td[data-id='life_years'] input").fill("4")
+    built = page.eval_on_selector_all("td[data-formula]", "all => all.map(cell => cell.textContent)")
+    assert page.locator("td.changed").count() == 0
+    page.locator("td[data-id='life_years'] input").fill("8")
+    assert page.locator("td.changed").count() > 0
+    page.locator("#as-built").click()
+    assert page.eval_on_selector_all("td[data-formula]", "all => all.map(cell => cell.textContent)") == built
+
+
 def test_the_dark_page_is_dark_and_its_charts_are_not_black_on_black(chromium: Any, made: Made) -> None:
     context = chromium.new_context(color_scheme="dark")
     opened = context.new_page()

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from bench.report.build import build
+from bench.report.document import Report
+from bench.report.sides import Paper, Side
 from bench.results.compare import Comparison, Operand, compare
 from bench.results.record import Environment, Row
 
@@ -72,3 +75,33 @@ def sides(row: Callable[..., Row], environment: Callable[..., Environment]) -> C
         ),
     ]
     return compare([Operand("ascend-910c", ascend), Operand("h100", h100, environment())])
+
+
+@pytest.fixture
+def two(row: Callable[..., Row], environment: Callable[..., Environment]) -> list[Side]:
+    """Return a measured and a modelled side of three batches each, the first twice as fast."""
+
+    def decode(label: str, batch: int, rate: float, **changes: Any) -> Row:
+        step_s = batch / rate
+        return row(
+            case_id=f"tiny-decode[b={batch},ctx=1k,bf16]", batch=batch, device=label, device_name=label.upper(),
+            unit="package", output_tokens_per_s=rate, step_s=step_s, tpot_s=step_s, mbu=rate / 4000,
+            interval=(step_s * 0.99, step_s * 1.01), flops=1e9 * batch, read_bytes=1e9, written_bytes=0.0, **changes,
+        )  # fmt: skip
+
+    rates = {1: 100.0, 8: 600.0, 32: 1600.0}
+    modelled: dict[str, Any] = {"source": "modelled", "tier": "sheet"}
+    paper = Paper(peak_flops={"bf16": 1e14}, memory_bytes_per_s=1e12)
+    sides = [
+        Side(Operand("a", [decode("a", b, 2 * r) for b, r in rates.items()], environment()), "a", paper),
+        Side(Operand("b", [decode("b", b, r, **modelled) for b, r in rates.items()]), "b", paper),
+    ]
+    for side in sides:
+        side.sweep = side.rows
+    return sides
+
+
+@pytest.fixture
+def reported(two: list[Side]) -> Report:
+    """Return the report of the two sides."""
+    return build(two, targets=[], command="bench report a b", created="2026-11-22T00:00:00+00:00")

@@ -35,6 +35,72 @@
       show(marks[at]);
     });
   }
+  // Assumptions in fields; cells that follow from them carry their formula: numbers, names, + - * / ( ).
+  const cells = [...document.querySelectorAll("td[data-formula]")];
+  const given = [...document.querySelectorAll("td.assumption")];
+  const named = new Map([...document.querySelectorAll("td[data-id]")].map((cell) => [cell.dataset.id, cell]));
+  const built = new Map(cells.map((cell) => [cell, cell.innerHTML]));
+  const work = (formula, value) => {
+    const tokens = formula.match(/[a-z][a-z0-9_]*|\d+\.?\d*(?:e[+-]?\d+)?|[-+*/()]/g) || [];
+    let at = 0;
+    const atom = () => {
+      const token = tokens[at++];
+      if (token === "-") return -atom();
+      if (token === "(") { const inside = sum(); at++; return inside; }
+      return /^[a-z]/.test(token) ? value(token) : Number(token);
+    };
+    const product = () => {
+      let found = atom();
+      while (tokens[at] === "*" || tokens[at] === "/") found = tokens[at++] === "*" ? found * atom() : found / atom();
+      return found;
+    };
+    const sum = () => {
+      let found = product();
+      while (tokens[at] === "+" || tokens[at] === "-") found = tokens[at++] === "+" ? found + product() : found - product();
+      return found;
+    };
+    return sum();
+  };
+  const written = (number, unit) => {
+    if (!Number.isFinite(number)) return "-";
+    if (unit === "share") return `${(number * 100).toPrecision(3)}%`;
+    const digits = Math.abs(number) >= 1000 ? number.toLocaleString("en", { maximumFractionDigits: 0 }) : Number(number.toPrecision(3));
+    return `${digits}${unit === "x" ? "x" : unit && unit !== "1" ? ` ${unit}` : ""}`;
+  };
+  const recompute = () => {
+    const known = new Map();
+    const value = (name) => {
+      if (!known.has(name)) {
+        const cell = named.get(name);
+        const field = cell && cell.querySelector("input");
+        const formula = cell && cell.dataset.formula;
+        known.set(name, field ? field.valueAsNumber : formula ? work(formula, value) : Number(cell ? cell.dataset.value : NaN));
+      }
+      return known.get(name);
+    };
+    for (const cell of cells) {
+      const before = Number(cell.dataset.value);
+      const now = work(cell.dataset.formula, value);
+      const same = Math.abs(now - before) <= 1e-6 * Math.abs(before);
+      cell.classList.toggle("changed", !same);
+      if (same) cell.innerHTML = built.get(cell);
+      else cell.textContent = cell.dataset.mark + written(now, cell.dataset.unit);
+    }
+  };
+  for (const cell of given) {
+    const field = document.createElement("input");
+    Object.assign(field, { type: "number", step: "any", value: cell.dataset.value });
+    field.setAttribute("aria-label", cell.dataset.label);
+    field.addEventListener("input", recompute);
+    cell.replaceChildren(field);
+  }
+  for (const each of document.querySelectorAll(".scripted")) each.hidden = false;
+  const back = document.getElementById("as-built");
+  if (back) back.addEventListener("click", () => {
+    for (const cell of given) cell.firstChild.value = cell.dataset.value;
+    recompute();
+  });
+
   // On paper everything is open.
   addEventListener("beforeprint", () => { for (const each of document.querySelectorAll("details")) each.open = true; });
 })();

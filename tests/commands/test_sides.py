@@ -1,0 +1,52 @@
+"""What the sides of a report hold: paper figures, targets, sweeps that stop where memory ends, short labels."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.commands.sides import BATCHES, gather
+from bench.results.target import parse_targets
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+@pytest.fixture(scope="module")
+def gathered():
+    return gather(("ascend-910c", "h100-sxm"), ("deepseek-r1-decode",), {}, parse_targets("50ms"))
+
+
+def test_paper_figures_are_the_sheet_s_per_torch_device(gathered):
+    ascend, h100 = gathered
+    assert (ascend.paper.peak_flops["bf16"], ascend.paper.memory_bytes_per_s) == (353.9e12, 1.6e12)
+    assert (ascend.paper.devices_per_package, h100.paper.devices_per_package) == (2, 1)
+    assert (ascend.paper.tdp_w, ascend.paper.facts["design power (TDP)"]) == (None, "not published")
+    assert h100.paper.tdp_w == 700.0
+
+
+def test_curves_are_of_one_precision_that_both_can_run(gathered):
+    swept = [{row.dtype for row in side.sweep if row.batch == 2} for side in gathered]
+    assert swept == [{"int8"}, {"int8"}]
+
+
+def test_a_sweep_ends_where_the_memory_is_full(gathered):
+    for side in gathered:
+        batches = {row.batch for row in side.sweep if row.dtype == "int8" and row.context == 4096}
+        assert 1 in batches
+        assert max(batches) < BATCHES[-1]
+        assert all(row.status == "ok" for row in side.sweep if row.batch == 2)
+
+
+def test_routings_grow_from_even_experts(gathered):
+    for side in gathered:
+        assert [row.routing for row in side.routings][:2] == ["uniform", "zipf0.2"]
+        steps = [row.step_s for row in side.routings]
+        assert steps == sorted(steps)
+
+
+def test_a_dense_model_has_no_routings():
+    (side,) = gather(("h100-sxm",), ("llama-3.1-8b-decode",), {}, [])
+    assert side.routings == []
+
+
+def test_at_targets_holds_the_asked_one_only(gathered):
+    assert {row.case_id.partition(",")[0] for row in gathered[1].at_targets} == {"deepseek-r1-decode[tpot<=50.0ms"}

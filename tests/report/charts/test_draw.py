@@ -1,0 +1,92 @@
+"""Drawings: a mark a row, hollow where nothing was measured, one colour a system, names that stay names."""
+
+import re
+
+import pytest
+
+from bench.report.charts.draw import KINDS, draw, order
+from bench.report.charts.render import file_png, file_svg, page_svg
+from bench.report.charts.style import PAPER, SCREEN, SHAPES, shape
+from bench.report.document import Chart, Table
+
+EMPTY = Table(id="t", title="t", columns=[])
+COMMON = {"series": "a", "source": "measured", "label": "a: 1"}
+ROWS = {
+    "curve": [{"x": 1.0, "y": 2.0, "low": 1.0, "high": 3.0, "text": "1"}, {"x": 2.0, "y": 3.0, "low": None, "high": None, "text": "2"}],
+    "roofline": [{"x": 1.0, "y": 2.0, "low": None, "high": None}],
+    "forest": [{"row": "r", "ratio": 1.2, "low": 1.1, "high": 1.3}, {"row": "s", "ratio": 0.01, "low": None, "high": None}],
+    "dots": [{"row": "r", "value": 0.5, "low": 0.4, "high": 0.6}],
+    "stack": [{"part": "p", "value": 1.0}, {"part": "q", "value": 0.0}],
+    "bars": [{"part": "p", "value": 1.0}],
+}  # fmt: skip
+OPTIONS = {
+    "x_title": "x, s", "y_title": "y", "x_log": True, "y_log": True, "text": True,
+    "rules": [{"x": 1.5, "text": "here"}], "roofs": [{"text": "bf16", "points": [[0.1, 0.5], [10.0, 5.0]]}],
+}  # fmt: skip
+
+
+def chart(kind, **changes):
+    rows = [COMMON | row | changes for row in ROWS[kind]]
+    return Chart(id="c", title="c", kind=kind, alt="", rows=rows, marks=len(rows), table=EMPTY, options=OPTIONS)
+
+
+def marks(svg):
+    return re.search(r'role-mark data_marks".*?</g>', svg, re.S)[0].count("<path")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_draws_one_mark_a_row(kind):
+    drawn = chart(kind)
+    assert marks(page_svg(drawn, ["a"])) == drawn.marks
+
+
+@pytest.mark.parametrize("kind", ["curve", "roofline", "forest", "dots"])
+def test_what_was_not_measured_is_hollow(kind):
+    filled = draw(chart(kind), PAPER, ["a"])
+    hollow = draw(chart(kind, source="modelled:sheet"), PAPER, ["a"])
+    fills = [{row["fill"] for rows in spec["datasets"].values() for row in rows if "fill" in row}
+             for spec in (with_data(filled), with_data(hollow))]  # fmt: skip
+    assert fills == [{PAPER.colour(0)}, {PAPER.paper}]
+
+
+def with_data(spec):
+    rows = {}
+    for number, layer in enumerate(spec["layer"]):
+        rows[str(number)] = layer.get("data", {}).get("values", [])
+    return {"datasets": rows}
+
+
+def test_a_system_has_one_colour_on_all_charts_and_a_phase_has_none_of_theirs():
+    assert order(chart("curve"), ["b", "a"]) == ["b", "a"]
+    assert order(chart("roofline", series="decode"), ["b", "a"]) == ["b", "a", "decode"]
+    assert order(chart("stack"), ["b", "a"]) == ["b", "a", "p", "q"]
+
+
+def test_on_the_page_colours_are_its_style_sheet_s_and_in_a_file_they_are_fixed():
+    assert "var(--series-1)" in page_svg(chart("curve"), ["a"])
+    svg = file_svg(chart("curve"), ["a"]).decode()
+    assert "var(" not in svg
+    assert PAPER.colour(0) in svg
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "]]></svg>", "a[b=1]", "=cmd", "datum.x", "\u202e&amp;"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_hostile_names_stay_text(kind, name):
+    svg = page_svg(chart(kind, series=name, label=name, row=name, part=name), [])
+    assert "<script" not in svg
+    assert svg.count("</svg>") == 1
+
+
+def test_more_series_than_colours_start_again():
+    assert shape(len(SHAPES)) == shape(0)
+    assert SCREEN.colour(8) == SCREEN.colour(0)
+
+
+def test_a_logarithm_of_zero_is_not_drawn():
+    drawn = chart("curve")
+    drawn.rows[0]["y"] = 0.0
+    assert marks(page_svg(drawn, ["a"])) == 2
+
+
+def test_a_png_is_a_png():
+    assert file_png(chart("forest"), ["a"]).startswith(b"\x89PNG\r\n")

@@ -1,0 +1,104 @@
+"""The page as text: one file, nothing from elsewhere, everything escaped, notes by letter, long tables in pieces."""
+
+import base64
+import hashlib
+import re
+
+import pytest
+
+from bench.report.build import build
+from bench.report.document import Assumption, Cell, Column, Section, Table
+from bench.report.page.html import CHUNK, page
+
+HOSTILE = "<script>alert(1)</script>'\"</style>{{ 7 * 7 }}"
+
+
+@pytest.fixture
+def shown(reported):
+    return page(reported)
+
+
+def added(report, *tables, **changes):
+    report.sections.append(Section(id="more", title="More", tables=list(tables), **changes))
+    return page(report)
+
+
+def table(*cells):
+    return Table(id="own", title="Own", columns=[Column(name="n", number=True)], rows=[[cell] for cell in cells])
+
+
+def test_nothing_on_the_page_is_loaded_from_anywhere(shown):
+    outside = re.findall(r'(?:src|href|url|@import)\s*[=(]\s*["\']?(?!#|data:)[a-z]+:', shown)
+    assert outside == []
+    assert "default-src 'none'" in shown
+
+
+def test_only_the_page_s_own_script_may_run(shown):
+    (script,) = re.findall(r"<script>(.*?)</script>", shown, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in shown
+
+
+def test_hostile_text_is_text_wherever_it_comes_from(two):
+    first = two[0].rows[0]
+    first.device_name = first.workload = HOSTILE
+    first.case_id = f"{HOSTILE}[b=1]"
+    two[0].rows[1].status, two[0].rows[1].reason = "error", HOSTILE
+    two[0].operand.environment.host = two[0].operand.environment.command = HOSTILE
+    report = build(two, targets=[], command=HOSTILE, created=HOSTILE, title=HOSTILE)
+    report.assumptions = [Assumption(id="a", label=HOSTILE, value=1.0, unit=HOSTILE, source=HOSTILE)]
+    report.citations = [HOSTILE]
+    shown = page(report)
+    assert shown.count("<script") == shown.count("</style>") == 1
+    assert "alert(1)" in shown
+    assert "49" not in re.findall(r"<title>(.*?)</title>", shown, re.S)[0]
+
+
+def test_a_missing_number_refers_to_its_reason_once(reported):
+    cells = [Cell(value=None, unit="s", note="no power"), Cell(value=None, unit="s", note="no power")]
+    shown = added(reported, table(*cells))
+    assert shown.count("-<sup>a</sup>") >= 2
+    assert shown.count("<li><sup>a</sup> no power</li>") == 1
+
+
+def test_a_shared_unit_stands_in_the_heading_and_an_interval_below_the_number(reported):
+    shown = added(reported, table(Cell(value=10.0, unit="tok/s", source="modelled:sheet", interval=(9.0, 11.0))))
+    assert "<small>tok/s</small>" in shown
+    assert re.search(r'<td class="n">~10.0 <small>9.00 to 11.0</small></td>', shown)
+
+
+def test_a_long_table_is_cut_and_each_piece_has_its_heading(reported):
+    shown = added(reported, table(*(Cell(value=1.0, unit="s", source="measured") for _ in range(2 * CHUNK + 1))))
+    assert [f'id="{name}"' in shown for name in ("own", "own-2", "own-3", "own-4")] == [True, True, True, False]
+    assert f"Own, rows {2 * CHUNK + 1} to {2 * CHUNK + 1}" in shown
+
+
+def test_a_table_without_rows_still_has_its_heading(reported):
+    assert '<table id="own">' in added(reported, table())
+
+
+def test_a_citation_is_linked(reported):
+    reported.citations = ["somebody, somewhere"]
+    shown = added(reported, table(Cell(value=1.0, unit="s", source="published", cite=1)))
+    assert '<a href="#cite-1">[1]</a>' in shown
+    assert '<li id="cite-1">somebody, somewhere</li>' in shown
+
+
+def test_one_side_alone_has_a_page(two):
+    shown = page(build(two[:1], targets=[], command="c", created="now"))
+    assert "One system: there is nothing to compare it with." in shown
+
+
+def test_every_chart_has_its_words_and_its_numbers(reported, shown):
+    for section in reported.sections:
+        for chart in section.charts:
+            assert f'id="chart-{chart.id}"' in shown
+            assert f'id="{chart.table.id}"' in shown
+    assert shown.count('role="graphics-document"') == sum(len(section.charts) for section in reported.sections)
+
+
+def test_multiplicity_and_left_out_cases_are_on_the_front(two, row):
+    two[0].operand.rows.append(row(case_id="big", status="oom", reason="no room", device="a", unit="package"))
+    shown = page(build(two, targets=[], command="c", created="now"))
+    assert "3 readings on 5 axes were looked at" in shown
+    assert "a 1 case, b 1 case" in shown

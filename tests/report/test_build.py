@@ -1,0 +1,114 @@
+"""The document: verdicts on every axis, numbers counted by source, what is missing said, the same id for the same."""
+
+import msgspec
+import pytest
+
+from bench.report.build import MOST_POINTS, build, thinned
+from bench.report.document import Chart, Report, Table, every_cell
+from bench.report.sides import Part
+from bench.results.axes import AXES, Verdict
+
+
+def rebuilt(sides, **changes):
+    return build(sides, **({"targets": [], "command": "c", "created": "now"} | changes))
+
+
+def test_every_axis_has_a_verdict_or_its_reason(reported):
+    assert list(dict.fromkeys(verdict.axis for verdict in reported.verdicts)) == list(AXES)
+    assert all(verdict.ratio is not None or verdict.why for verdict in reported.verdicts)
+
+
+def test_the_first_side_is_twice_as_fast_and_one_was_modelled(reported):
+    rate = reported.verdicts[0]
+    assert (rate.ratio, rate.reading) == (pytest.approx(2.0), "estimated: a better by 2.00x")
+    assert (rate.a_source, rate.b_source, rate.source) == ("measured", "modelled:sheet", "modelled:sheet")
+
+
+def test_each_number_is_counted_by_its_source(reported):
+    cells = every_cell(reported)
+    assert sum(reported.counts.values()) == len(cells)
+    assert reported.counts["missing"] == sum(cell.value is None for cell in cells)
+    assert reported.counts["measured"] > 0
+    assert reported.counts["modelled"] > 0
+
+
+def test_every_number_has_a_source_and_every_missing_one_says_nothing_else(reported):
+    for cell in every_cell(reported):
+        assert (cell.value is None) == (cell.source == "missing"), cell
+
+
+def test_every_chart_has_its_table_and_a_source_on_every_mark(reported):
+    charts = [chart for section in reported.sections for chart in section.charts]
+    assert {"forest-1", "frontier-1", "roofline-1", "mbu-decode", "decode-batch"} <= {chart.id for chart in charts}
+    for chart in charts:
+        assert chart.marks == len(chart.rows)
+        assert chart.table.rows
+        assert all(row["source"] and row["label"] for row in chart.rows)
+
+
+def test_ids_of_tables_and_charts_are_unique(reported):
+    ids = [table.id for section in reported.sections for table in section.tables]
+    ids += [each for section in reported.sections for chart in section.charts for each in (chart.id, chart.table.id)]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_same_numbers_have_the_same_id_whenever_they_are_put_on_a_page(two):
+    assert rebuilt(two).id == rebuilt(two, created="later").id
+    two[0].rows[0].output_tokens_per_s = 1.0
+    assert rebuilt(two).id != rebuilt(two[::-1]).id
+
+
+def test_what_has_no_number_is_listed_with_its_reason(two, row):
+    two[1].operand.rows.append(row(case_id="big", status="oom", reason="no more memory", device="b", unit="package"))
+    found = rebuilt(two).not_run
+    assert [(each.system, each.reason, each.cases) for each in found] == [
+        ("a", "not run on this side", ["big"]), ("b", "oom: no more memory", ["big"]),
+    ]  # fmt: skip
+
+
+def test_one_side_alone_is_a_report_without_verdicts(two):
+    report = rebuilt(two[:1])
+    assert report.verdicts == []
+    assert report.title == "a"
+    assert "nothing to compare" in report.sections[0].text[0]
+
+
+def test_rows_without_any_number_make_a_report_too(two):
+    for side in two:
+        for each in side.rows:
+            each.step_s = each.tpot_s = each.output_tokens_per_s = each.mbu = None
+    report = rebuilt(two)
+    assert {verdict.reading for verdict in report.verdicts} == {"no verdict"}
+    assert "measured" not in report.counts or report.counts["missing"] > 0
+
+
+def test_a_side_without_rows_makes_a_report_too(two):
+    two[1].operand.rows.clear()
+    two[1].sweep = []
+    assert all("no case in common" in v.why for v in rebuilt(two).verdicts if v.axis != "price/performance")
+
+
+def test_a_part_adds_its_verdicts_before_its_axis_is_given_up(two):
+    verdict = Verdict(axis="price/performance", metric="$", a="a", b="b", ratio=2.0, reading="b better by 2.00x")
+    report = rebuilt(two, extra=[Part(verdicts=[verdict])])
+    assert [each.reading for each in report.verdicts if each.axis == "price/performance"] == ["b better by 2.00x"]
+
+
+def test_three_sides_are_read_as_two_pairs(two):
+    third = msgspec.structs.replace
+    again = type(two[1])(type(two[1].operand)("c", [third(r, device="c") for r in two[1].rows]), "c", two[1].paper)
+    pairs = dict.fromkeys((verdict.a, verdict.b) for verdict in rebuilt([*two, again]).verdicts)
+    assert list(pairs) == [("a", "b"), ("a", "c")]
+
+
+def test_a_chart_of_very_many_points_is_thinned_and_says_so():
+    rows = [{"series": "a", "x": n, "y": n} for n in range(10 * MOST_POINTS)]
+    table = Table(id="t", title="t", columns=[], rows=[[str(n)] for n in range(10 * MOST_POINTS)])
+    chart = thinned(Chart(id="c", title="c", kind="curve", alt="", rows=rows, marks=len(rows), table=table))
+    assert (chart.marks, len(chart.rows), len(chart.table.rows)) == (MOST_POINTS,) * 3
+    assert (chart.rows[0]["x"], chart.rows[1]["x"]) == (0, 10)
+    assert f"{MOST_POINTS} of 3,000 points" in chart.caption
+
+
+def test_the_document_survives_json(reported):
+    assert msgspec.json.decode(msgspec.json.encode(reported), type=Report) == reported

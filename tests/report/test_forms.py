@@ -1,0 +1,65 @@
+"""Markdown, CSV and JSON: everything is there, and nothing in it is run."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from bench.report.document import every_table
+from bench.report.forms import CSV_COLUMNS, as_csv, as_json, as_markdown, escaped, guarded
+
+
+def lines(report):
+    return list(csv.DictReader(io.StringIO(as_csv(report))))
+
+
+def test_every_cell_is_a_line_with_its_number_unit_and_source(reported):
+    found = lines(reported)
+    assert list(found[0]) == list(CSV_COLUMNS)
+    assert len(found) == sum(len(row) for _, table in every_table(reported) for row in table.rows)
+    rate = next(each for each in found if each["table"] == "frontier-1-data" and each["column"] == "output tokens")
+    assert (float(rate["value"]), rate["unit"], rate["source"]) == (200.0, "tok/s", "measured")
+    assert float(rate["low"]) == pytest.approx(200.0 / 1.01)
+
+
+def test_a_missing_number_is_empty_and_not_zero(reported):
+    gaps = [each for each in lines(reported) if each["source"] == "missing"]
+    assert gaps
+    assert {each["value"] for each in gaps} == {""}
+
+
+@pytest.mark.parametrize("text", ["=cmd|calc", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_text_that_a_spreadsheet_would_run_is_text(text):
+    assert guarded(text).startswith("'")
+    assert "\r" not in guarded(text)
+
+
+def test_hostile_names_are_cells_and_nothing_else(two, rebuild):
+    two[0].rows[0].workload = '=HYPERLINK("http://x")'
+    two[0].rows[0].case_id = "=1+1\r\n|x|<script>[b=1]"
+    report = rebuild(two)
+    for each in lines(report):
+        assert not each["text"].startswith(("=", "+", "-=", "@"))
+    markdown = as_markdown(report)
+    assert "<script>" not in markdown
+
+
+@pytest.fixture
+def rebuild():
+    from bench.report.build import build
+
+    return lambda sides: build(sides, targets=[], command="c", created="now")
+
+
+def test_markdown_has_every_section_verdict_and_table(reported):
+    markdown = as_markdown(reported)
+    for section in reported.sections:
+        assert f"## {section.title}" in markdown
+    assert "- **throughput: estimated: a better by 2.00x**" in markdown
+    for _, table in every_table(reported):
+        assert escaped(table.title).replace("\\", "") in markdown.replace("\\", "")
+
+
+def test_json_is_the_document(reported):
+    assert json.loads(as_json(reported))["id"] == reported.id

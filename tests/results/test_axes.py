@@ -1,0 +1,127 @@
+"""Verdicts per axis: each workload and precision apart, targets by name, and the reason where nothing can be said."""
+
+from math import exp
+
+import pytest
+
+from bench.results.axes import AXES, matched, missing, other_definitions, summary, verdicts, verdicts_at, worst
+from bench.results.compare import Operand
+
+
+@pytest.fixture
+def decode(row):
+    """Return a function that makes a decode row of a rate, its time within 0.1 %."""
+
+    def make(rate=100.0, **changes):
+        given = {"output_tokens_per_s": rate, "step_s": 1 / rate, "tpot_s": 1 / rate, "mbu": rate / 1000,
+                 "interval": (exp(-0.001) / rate, exp(0.001) / rate)}  # fmt: skip
+        return row(**(given | changes))
+
+    return make
+
+
+def operand(label, *rows):
+    return Operand(label, list(rows))
+
+
+def test_throughput_latency_and_utilization_are_read_from_one_row_each_way(decode):
+    found = {v.metric: v for v in verdicts(operand("A", decode(200.0)), operand("B", decode(100.0)))}
+    rate = found["decode at equal batch per device, output tokens"]
+    time = found["time per output token at equal batch per device"]
+    share = found["share of peak bandwidth in decode (MBU)"]
+    assert (rate.axis, rate.ratio, rate.reading) == ("throughput", 2.0, "A better by 2.00x")
+    assert (time.axis, time.ratio, time.reading) == ("latency", 0.5, "A better by 2.00x")
+    assert (share.axis, share.ratio, share.unit) == ("utilization", 2.0, "share")
+    assert (rate.a_value, rate.b_value, rate.source) == (200.0, 100.0, "measured")
+
+
+def test_precisions_and_workloads_are_never_merged(decode):
+    rows = [
+        decode(case_id=f"{work}[b={batch},{dtype}]", workload=work, dtype=dtype, batch=batch)
+        for work in ("x", "y") for dtype in ("bf16", "int8") for batch in (1, 2)
+    ]  # fmt: skip
+    targets = [v.target for v in verdicts(operand("A", *rows), operand("B", *rows)) if v.axis == "throughput"]
+    assert targets == ["x, bf16", "x, int8", "y, bf16", "y, int8"]
+
+
+def test_several_cases_are_a_geometric_mean_with_its_list(decode):
+    a = operand("A", decode(200.0, case_id="c1"), decode(800.0, case_id="c2"))
+    b = operand("B", decode(100.0, case_id="c1"), decode(100.0, case_id="c2"))
+    rate = next(v for v in verdicts(a, b) if v.axis == "throughput")
+    assert rate.ratio == pytest.approx(4.0)
+    assert rate.cases == {"c1": 2.0, "c2": 8.0}
+    assert (rate.a_value, rate.b_value) == (None, None)
+
+
+def test_another_definition_is_no_pair_and_the_axis_says_so(decode):
+    a, b = operand("A", decode(definition_hash="1")), operand("B", decode(definition_hash="2"))
+    assert matched(a, b) == []
+    assert other_definitions(a, b) == {"tiny-decode"}
+    assert "other definitions" in missing("throughput", a, b).why
+
+
+def test_sides_without_a_common_case_say_so(decode):
+    a, b = operand("A", decode(case_id="c1")), operand("B", decode(case_id="c2"))
+    assert "no case in common" in missing("latency", a, b).why
+
+
+def test_packages_are_compared_with_packages_where_a_device_has_dies(decode):
+    a = operand("A", decode(100.0, unit="die"), decode(200.0, unit="package", devices=2))
+    b = operand("B", decode(100.0, unit="package"))
+    rate = next(v for v in verdicts(a, b) if v.axis == "throughput")
+    assert (rate.ratio, rate.per) == (2.0, "package")
+
+
+def test_energy_is_missing_with_its_reason_never_zero(decode):
+    a, b = operand("A", decode()), operand("B", decode())
+    assert not [v for v in verdicts(a, b) if v.axis == "energy"]
+    why = missing("energy", a, b)
+    assert (why.ratio, why.source) == (None, "missing")
+    assert "never taken from a design power" in why.why
+
+
+def test_at_a_target_that_one_side_misses_the_other_is_named(decode):
+    a = operand("A", decode(case_id="t", source="modelled", tier="sheet"))
+    b = operand("B", decode(case_id="t", status="skipped", reason="even a batch of 1 takes ~44 ms"))
+    (only,) = verdicts_at(a, b)
+    assert only.reading == "estimated: only A can"
+    assert only.ratio is None
+    assert only.why == "B: even a batch of 1 takes ~44 ms"
+    assert summary("throughput", [only]) == "estimated: only A can"
+
+
+def test_a_side_that_cannot_be_modelled_is_no_verdict_on_it(decode):
+    a = operand("A", decode(case_id="t"))
+    b = operand("B", decode(case_id="t", status="unsupported", reason="no published fp8 peak"))
+    assert verdicts_at(a, b) == []
+
+
+def test_an_interpolated_number_makes_an_estimate(decode):
+    a, b = operand("A", decode(200.0, flags=["interpolated"])), operand("B", decode())
+    rate = next(v for v in verdicts(a, b) if v.axis == "throughput")
+    assert (rate.source, rate.reading) == ("interpolated", "estimated: A better by 2.00x")
+
+
+def test_the_least_sure_input_decides():
+    assert worst("measured", "modelled:sheet", "published") == "modelled:sheet"
+    assert worst("measured", "assumed") == "assumed"
+
+
+@pytest.mark.parametrize(
+    ("rates", "words"),
+    [
+        ([(200, 100), (300, 100)], "A better on 2 of 2 readings"),
+        ([(200, 100), (100, 200)], "depends: A better on 1, B on 1 of 2 readings"),
+        ([(200, 100), (100, 100)], "A better on 1 of 2 readings, cannot tell or equal on 1"),
+        ([(100, 100), (100, 100)], "equal within 2% on all 2 readings"),
+    ],
+)
+def test_an_axis_is_one_sentence(decode, rates, words):
+    a = operand("A", *(decode(float(x), workload=f"w{n}", case_id=f"c{n}") for n, (x, _) in enumerate(rates)))
+    b = operand("B", *(decode(float(y), workload=f"w{n}", case_id=f"c{n}") for n, (_, y) in enumerate(rates)))
+    assert summary("throughput", verdicts(a, b)) == words
+
+
+def test_every_axis_has_a_reason_for_nothing(decode):
+    a, b = operand("A", decode()), operand("B", decode())
+    assert all(missing(axis, a, b).why for axis in AXES)

@@ -1,0 +1,49 @@
+"""Words of verdicts over several cases, and who is better beyond doubt; single ones are in test_compare."""
+
+import math
+
+import pytest
+
+from bench.results.reading import better, reading_of_many, together
+
+NAMES = ("A", "B")
+
+
+@pytest.mark.parametrize(
+    ("interval", "higher", "side"),
+    [
+        ((1.1, 1.2), True, 0), ((1.1, 1.2), False, 1), ((0.8, 0.9), True, 1), ((0.8, 0.9), False, 0),
+        ((1.01, 1.2), True, None), ((0.5, 2.0), True, None), (None, True, None),
+    ],
+)  # fmt: skip
+def test_a_side_is_better_only_where_the_whole_interval_says_so(interval, higher, side):
+    assert better(interval, higher=higher) == side
+
+
+def test_the_geometric_mean_of_2_and_8_is_4_and_its_interval_is_that_of_the_ends():
+    mean, interval = together([2.0, 8.0], [(1.0, 4.0), (4.0, 16.0)])
+    assert mean == pytest.approx(4.0)
+    assert interval == (pytest.approx(2.0), pytest.approx(8.0))
+
+
+def test_errors_of_one_device_do_not_average_out():
+    """Ten cases of +-10 % are +-10 % together: they share a calibration."""
+    _, interval = together([1.0] * 10, [(0.9, 1.1)] * 10)
+    assert interval == (pytest.approx(0.9), pytest.approx(1.1))
+
+
+def test_one_case_without_an_interval_leaves_all_without():
+    mean, interval = together([1.0, 4.0], [(0.9, 1.1), None])
+    assert (mean, interval) == (pytest.approx(2.0), None)
+
+
+def test_cases_that_contradict_each_other_are_not_averaged_away():
+    words = reading_of_many(
+        [2.0, 0.5, 1.0], [(1.9, 2.1), (0.4, 0.6), (0.9, 1.1)], NAMES, higher=True, estimated=True
+    )  # fmt: skip
+    assert words == "estimated: depends on the case: A better in 1, B in 1 of 3"
+
+
+def test_cases_that_agree_are_read_together():
+    words = reading_of_many([2.0, 8.0], [(1.5, 2.5), (7.0, 9.0)], NAMES, higher=True, estimated=False)
+    assert words == f"A better by {math.sqrt(16):.2f}x"
