@@ -228,8 +228,22 @@ def _verdicts(sides: list[Side], lines: list[Line]) -> list[Verdict]:
         pairs = [(firsts[x.case], x) for x in lines if x.side is other and x.case in firsts]
         read = [_verdict(a, b, way) for way in WAYS for a, b in pairs]
         known = [verdict for verdict in read if verdict.ratio is not None]
-        found += known or read[:1]
+        found += known or [_without_price(verdict, pairs) for verdict in read[:1]]
     return found
+
+
+def _without_price(verdict: Verdict, pairs: list[tuple[Line, Line]]) -> Verdict:
+    """A verdict without a ratio, with the price at which both sides would cost the same, where that is known."""
+    for way in WAYS:
+        for a, b in pairs:
+            for sought, against in ((a, b), (b, a)):
+                price = _break_even_cells(sought, against, way)[1]
+                if price.value is not None:
+                    ends = f" ({cells.interval_text(price.interval, price.unit)})" if price.interval else ""
+                    at = f"{sought.side.label} {WORDS[way]} at {cells.text(price)}{ends} a {sought.side.unit}"
+                    verdict.why += f"; {at} would cost the same as {against.side.label} for {sought.row.case_id}"
+                    return verdict
+    return verdict
 
 
 def _verdict(first: Line, other: Line, way: Way) -> Verdict:

@@ -163,6 +163,26 @@ def test_without_any_common_price_the_verdict_says_what_is_missing(row):
     assert made.sections[0].charts == []
 
 
+def test_a_verdict_that_lacks_a_price_names_the_price_that_would_make_both_equal(row):
+    text = PRICES.format(basis="measured").replace("[device.b]\nrental", "[device.c]\nrental")
+    prices = project.parse_toml(text.encode(), Prices, "p")
+    sides = [
+        Side(
+            Operand(name, [row(device=name, step_s=0.02, interval=(0.02, 0.02), output_tokens_per_s=rate)]),
+            name,
+            Paper(),
+        )
+        for name, rate in (("b", 500.0), ("a", 1000.0))
+    ]
+    (verdict,) = cost(sides, prices, "p").verdicts
+    assert verdict.ratio is None
+    assert verdict.why.startswith("no device.b.purchase in the prices file")
+    assert (
+        "; b rented at *1.80 USD/h (1.80 USD/h to 1.80 USD/h) a machine would cost the same as a for tiny-decode"
+        in verdict.why
+    )
+
+
 def test_no_rows_make_a_section_that_says_so():
     prices = project.parse_toml(b'currency = "USD"', Prices, "p")
     made = cost([Side(Operand("a", []), "a", Paper())], prices, "p")
