@@ -62,6 +62,7 @@ def test_pytest_benchmark_holds_the_samples_themselves_and_bench_reads_them_as_a
     assert run.environment.devices["cpu"]["name"] == run.environment.cpu
 
 
+@pytest.mark.slow
 def test_what_was_saved_is_compared_with_and_a_slower_run_fails(suite: Any) -> None:
     assert suite("--benchmark-autosave").code == 0
     words = ("--benchmark-compare", "--benchmark-compare-fail=median:50%")
@@ -153,6 +154,7 @@ def test_with_timings_switched_off_a_case_still_has_to_work(suite: Any) -> None:
     assert "4 skipped" in suite("--benchmark-skip").out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("xdist") is None, reason="pytest-xdist is not installed")
 def test_in_several_processes_nothing_is_timed(suite: Any) -> None:
     done = suite("-n", "2", "--benchmark-json=x.json", plugins=(*PLUGINS, "xdist.plugin"))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bench.errors import ResultError
 from bench.results.machine import fingerprint
@@ -16,6 +18,11 @@ from bench.results.record import Run
 from bench.results.store import load_run
 
 RECORDED = Path(__file__).parents[2] / "data" / "pytest_benchmark"
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(10**400),
+    lambda inside: st.lists(inside, max_size=2) | st.dictionaries(st.text(max_size=3), inside, max_size=2),
+    max_leaves=4,
+)
 VERSIONS = ("4.0.0", "5.0.0", "5.3.1")
 
 
@@ -274,3 +281,33 @@ def test_a_name_that_cannot_be_printed_is_made_printable(read, foreign):
     run = read(text)
     assert run.rows[0].case_id == "?"
     msgspec.json.encode(run)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_a_file_it_is_read_or_told_in_one_line(own, tmp_path, data):
+    """One value anywhere in a document, ours or another project's, is replaced by another or taken out."""
+    path = tmp_path / "saved.json"
+    foreign = json.loads((RECORDED / "5.3.1.json").read_text())
+    content = data.draw(st.sampled_from([json.loads(json.dumps(document(own))), foreign]))
+    place = content
+    while True:
+        key = data.draw(st.sampled_from(sorted(place)) if isinstance(place, dict) else st.integers(0, len(place) - 1))
+        if not place[key] or not isinstance(place[key], dict | list) or data.draw(st.booleans()):
+            break
+        place = place[key]
+    if data.draw(st.booleans()):
+        place[key] = data.draw(VALUES)
+    else:
+        del place[key]
+    path.write_text(json.dumps(content))
+    try:
+        run = load_run(path)
+    except ResultError as error:
+        told = str(error)
+        run = Run(id="none", environment=own.environment)
+    else:
+        told = ""
+    assert "\n" not in told
+    msgspec.json.encode(run)
+    assert all(0 < sample < float("inf") for row in run.rows for sample in row.samples_s)
