@@ -25,6 +25,16 @@ Interval = tuple[float, float]
 
 TOKENS = {"prefill": ("input", "prompt_tokens_per_s"), "decode": ("output", "output_tokens_per_s")}
 
+# As docs/cost-and-fleet.md has them.
+FORMULAS = {
+    "holding, bought, an hour": "price x (1 - residual) / (life_years x 8760) + hosting_per_hour",
+    "energy, bought, an hour in use": "watts / 1000 x pue x power_price_per_kwh",
+    "a million tokens, bought": "(holding / utilization + energy) / (3600 x tokens a second) x 1,000,000",
+    "a million tokens, rented": "rent an hour / utilization / (3600 x tokens a second) x 1,000,000",
+    "joules per token": "watts / tokens a second",
+    "break-even price": "(cost on the other side - cost at price 0) / (cost at price 1 - cost at price 0)",
+}
+
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
     """One number of a formula. `key` is where a prices file has it; "" is a result (a row's rate, its power)."""

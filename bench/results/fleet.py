@@ -10,6 +10,26 @@ import msgspec
 
 from bench.results.cost import Input, Interval, Way
 
+# As docs/cost-and-fleet.md has them.
+FORMULAS = {
+    "device-seconds of a request, prefill": (
+        "sum over prompt lengths of share x tokens / (prompt tokens a second and device at the TTFT less the transfer)"
+    ),
+    "device-seconds of a request, decode": (
+        "mean answer / (output tokens a second and device at the TPOT and the mean context)"
+    ),
+    "mean context of decoded tokens": "mean prompt + mean of squared answers / (2 x mean answer)",
+    "transfer of a prompt": "its KV cache on one device (the larger of sender's and receiver's share) / link",
+    "devices of a pool": (
+        "device-seconds x requests a second of the busiest part / (1 - headroom), up to whole groups"
+    ),
+    "busy": "device-seconds x mean requests a second / devices = day profile x headroom x whole groups",
+    "goodput of a device": "1 / (device-seconds of prefill and decode)",
+    "joules a request": "device-seconds x watts, of both pools",
+    "cost a day": "24 x devices x holding (or rent), and the energy of busy devices",
+    "idle cost a day": "24 x devices x (1 - busy) x holding (or rent)",
+}
+
 
 class Factor(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that keeps a pool from being used wholly: the share it leaves, and what it is, in words."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import project
+from bench.results import cost, fleet
 from bench.results.cost import costs
 from bench.results.prices import DevicePrice, Exchange, Money, Prices, Share
 from bench.results.record import Row
@@ -62,6 +63,12 @@ def test_the_formulas_of_the_page_are_those_that_are_worked_out(row: type[Row]) 
     values["energy"] = of_page("energy, bought, an hour in use", values)
     assert of_page("a million tokens, bought", values) == pytest.approx(bought.value)
     assert of_page("a million tokens, rented", values) == pytest.approx(rented.value)
+
+
+@pytest.mark.parametrize("formulas", [cost.FORMULAS, fleet.FORMULAS])
+def test_reports_print_the_formulas_of_the_page(formulas: dict[str, str]) -> None:
+    for quantity, formula in formulas.items():
+        assert f"| {quantity} | {formula} |" in PAGE
 
 
 def of_page(quantity: str, values: dict[str, float]) -> float:

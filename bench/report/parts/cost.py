@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from bench.report import cells
 from bench.report.document import Assumption, Cell, Chart, Column, Section, Table
 from bench.report.parts.numbers import of, rate_of
-from bench.report.rows import short_names
+from bench.report.rows import marked_source, short_names
 from bench.report.sides import Part, Side
 from bench.results.axes import Verdict, worst
-from bench.results.cost import TOKENS, WAYS, Cost, Input, Way, costs, energy
+from bench.results.cost import FORMULAS, TOKENS, WAYS, Cost, Input, Way, costs, energy
 from bench.results.formula import names
 from bench.results.prices import BASIS_WORDS, Prices
 from bench.results.reading import reading
@@ -56,6 +56,7 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
     section.charts = [chart for way in WAYS if (chart := _chart(lines, short, prices, way)) is not None]
     section.tables = [
         _cost_table(lines, short, prices), _break_even_table(sides, lines, short), _sensitivity_table(lines),
+        formula_table("cost-formulas", FORMULAS),
     ]  # fmt: skip
     section.notes = [
         *notes,
@@ -67,6 +68,13 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
     return Part(
         [section], verdicts=_verdicts(sides, lines), assumptions=_assumptions(list(used.values()), prices, file)
     )
+
+
+def formula_table(name: str, formulas: dict[str, str]) -> Table:
+    """Return how each quantity is worked out."""
+    columns = [Column(name="quantity"), Column(name="formula")]
+    rows: list[list[str | Cell]] = [[quantity, formula] for quantity, formula in formulas.items()]
+    return Table(id=name, title="How it is worked out", columns=columns, rows=rows)
 
 
 def _lines(sides: list[Side], prices: Prices) -> list[Line]:
@@ -108,7 +116,7 @@ def _cost_table(lines: list[Line], short: dict[str, str], prices: Prices) -> Tab
                       interval=used.interval, note=used.reason or ("" if measured else BASIS_WORDS["tdp"]))  # fmt: skip
         table.rows.append([
             short[line.row.case_id], line.side.label, line.costs["rental"].tokens, rate, watts, joules,
-            *(_cost_cell(line, way) for way in WAYS), line.costs["rental"].source,
+            *(_cost_cell(line, way) for way in WAYS), marked_source(line.row),
         ])  # fmt: skip
     return table
 

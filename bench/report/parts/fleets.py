@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from bench.report.document import Cell, Chart, Column, Interval, Section, Table
-from bench.report.parts.cost import EXAMPLE, WORDS
+from bench.report.parts.cost import EXAMPLE, WORDS, formula_table
 from bench.report.sides import Part
 from bench.results.axes import worst
 from bench.results.cost import WAYS
-from bench.results.fleet import Fleet, Fleets, Pool
+from bench.results.fleet import FORMULAS, Fleet, Fleets, Pool
 from bench.units import percent, seconds, three_digits
 
 LIMITS = (
@@ -29,7 +29,7 @@ def fleets(found: Fleets) -> Part:
     working = [fleet for fleet in found.fleets if fleet.pools]
     if working:
         section.charts.append(_hours_chart(working))
-    section.tables = [_fleet_table(found), _pool_table(working)]
+    section.tables = [_fleet_table(found), _pool_table(working), formula_table("fleet-formulas", FORMULAS)]
     section.notes = [LIMITS, *(f"{fleet.label}: {fleet.reason}" for fleet in found.fleets if fleet.reason)]
     return Part([section])
 
