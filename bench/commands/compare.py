@@ -24,7 +24,9 @@ from bench.results.compare import Comparison, compare
 @click.option("-w", "--workload", "names", multiple=True, metavar="NAME", shell_complete=options.complete_workload,
               help="Cases to model where no run file gives them.  [default: deepseek-r1-*]")  # fmt: skip
 @click.option(
-    "--at", metavar="TARGETS", help="Solve decode at these: tpot=15ms,50ms or 30tok/s/user.  [default: 15ms,30ms,50ms]"
+    "--at",
+    metavar="TARGETS",
+    help="Service targets: tpot=50ms,ttft=2s, 30tok/s/user, mlperf-interactive.  [default: 15ms,30ms,50ms]",
 )
 @options.sweep
 @options.output_format

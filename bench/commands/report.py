@@ -149,7 +149,8 @@ def _extra(sides: list[Side], prices: str | None, demand: str | None, show: bool
         from bench.report.parts.fleets import fleets
 
         found = fleets_for(sides, demand, loaded)
-        extra.append(fleets(found))
+        known = {each.id for part in extra for each in part.assumptions}
+        extra.append(fleets(found, project.shown(path) if path is not None else "", known))
         if show:
             show_fleets(found)
     return extra

@@ -18,7 +18,7 @@ from bench.results import cost
 from bench.results.fleet import Capacity, Cheapest, Factor, Fleet, FleetCost, Fleets, Pool, Transfer
 from bench.results.formula import evaluate
 from bench.results.prices import BASIS_WORDS, Prices
-from bench.units import GIGA, percent, three_digits
+from bench.units import GIGA, MEGA, percent, three_digits
 from bench.workloads.demand import Demand
 
 DAY_S = 86_400
@@ -129,24 +129,27 @@ def _cost(
         energy = f" + {kwh:.9f} * {cost.power_term(prices, inputs, gaps)}"
 
     def formula(counts: list[float]) -> str:
-        return "24 * (" + " + ".join(f"{n:g} * {t}" for n, t in zip(counts, terms, strict=True)) + ")"
+        return "24 * (" + " + ".join(f"{n:.9g} * {t}" for n, t in zip(counts, terms, strict=True)) + ")"
 
     whole = formula([each.devices for each in pools]) + energy
+    idle = formula([each.devices * (1 - each.busy) for each in pools])
+    mega_tokens = sum(demand.day) / len(demand.day) * DAY_S * demand.mean_output / MEGA
     used = list({each.id: each for each in inputs}.values())
-    found = FleetCost(way=way, currency=prices.currency, basis=basis, formula=whole, inputs=used)
+    found = FleetCost(
+        way=way, currency=prices.currency, basis=basis, formula=whole, idle_formula=idle,
+        per_million_formula=f"({whole}) / {mega_tokens:.9g}", inputs=used,
+    )  # fmt: skip
     if gaps:
         return msgspec.structs.replace(found, reason="; ".join(dict.fromkeys(gaps)))
     values = {each.id: each.value or 0.0 for each in used}
-    per_day = evaluate(whole, values)
     intervals = [each.interval for each in pools if each.interval is not None]
     interval = None
     if len(intervals) == len(pools):
         low, high = (evaluate(formula([each[end] for each in intervals]) + energy, values) for end in (0, 1))
         interval = (low, high)
-    tokens = sum(demand.day) / len(demand.day) * DAY_S * demand.mean_output
     return msgspec.structs.replace(
-        found, per_day=per_day, interval=interval, per_million_output=per_day / tokens * 1e6,
-        idle_per_day=evaluate(formula([each.devices * (1 - each.busy) for each in pools]), values),
+        found, per_day=evaluate(whole, values), interval=interval, idle_per_day=evaluate(idle, values),
+        per_million_output=evaluate(found.per_million_formula, values),
     )  # fmt: skip
 
 

@@ -93,6 +93,8 @@ class FleetCost(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     basis: str
     formula: str = ""
+    idle_formula: str = ""
+    per_million_formula: str = ""
     inputs: list[Input] = []
     per_day: float | None = None
     interval: Interval | None = None

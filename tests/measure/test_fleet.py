@@ -7,6 +7,7 @@ from bench.measure import fleet as module
 from bench.measure.capacity import Supply
 from bench.measure.fleet import fleets, pool
 from bench.results.fleet import Capacity
+from bench.results.formula import evaluate
 from bench.results.prices import Prices
 from bench.workloads.demand import Demand
 
@@ -153,6 +154,9 @@ def test_a_bought_fleet_costs_its_wear_hosting_and_energy(demand, prices, solved
     assert cost.per_million_output == pytest.approx(1550.4 / 86.4)
     assert cost.interval == pytest.approx((24 * 24 * 2 + 14.4, 1550.4))
     assert cost.basis == "energy from measured power"
+    values = {each.id: each.value for each in cost.inputs}
+    formulas = (cost.formula, cost.idle_formula, cost.per_million_formula)
+    assert [evaluate(each, values) for each in formulas] == pytest.approx([1550.4, 1056.0, 1550.4 / 86.4])
 
 
 def test_a_rented_fleet_costs_its_rent_used_or_not(demand, prices, solved):

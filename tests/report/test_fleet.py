@@ -21,7 +21,7 @@ def pool(phase, source="modelled:sheet"):
 
 @pytest.fixture
 def found():
-    cost = FleetCost(way="rental", currency="USD", basis="energy is part of the rent", formula="24 * (16 * rent_a + 16 * rent_a)",
+    cost = FleetCost(way="rental", currency="USD", basis="energy is part of the rent", formula="24 * (16 * rent_a + 16 * rent_a)", idle_formula="24 * (11 * rent_a + 11 * rent_a)", per_million_formula="24 * 32 * rent_a / 768",
                      inputs=[Input(id="rent_a", label="rent", value=1.0, unit="USD/h", source="x", key="k")], per_day=768.0,
                      interval=(576.0, 768.0), idle_per_day=528.0, per_million_output=1.0)  # fmt: skip
     none = FleetCost(way="purchase", currency="USD", basis="b", reason="no device.a.purchase in the prices file")
@@ -108,8 +108,8 @@ def test_the_section_has_every_fleet_and_what_could_not_be_built(found):
 
 def test_a_fleets_cost_is_a_formula_over_the_assumptions(found):
     (section,) = fleets(found).sections
-    cell = next(c for c in section.tables[0].rows[0] if isinstance(c, Cell) and c.formula)
-    assert evaluate(cell.formula, {"rent_a": 1.0}) == cell.value == 768
+    live = [c for c in section.tables[0].rows[0] if isinstance(c, Cell) and c.formula]
+    assert [evaluate(c.formula, {"rent_a": 1.0}) for c in live] == [c.value for c in live] == [768, 528, 1]
 
 
 def test_no_number_of_a_fleet_is_shown_as_measured(found):
@@ -117,3 +117,9 @@ def test_no_number_of_a_fleet_is_shown_as_measured(found):
     sources = {c.source for table in section.tables for line in table.rows for c in line if isinstance(c, Cell)}
     assert "measured" not in sources
     assert all(c.note for c in section.tables[0].rows[1] if isinstance(c, Cell))
+
+
+def test_what_its_formulas_rest_on_is_an_assumption_unless_another_part_has_it(found):
+    (rent,) = fleets(found, "prices.toml").assumptions
+    assert (rent.id, rent.value, rent.file, rent.example) == ("rent_a", 1.0, "prices.toml", True)
+    assert fleets(found, "prices.toml", {"rent_a"}).assumptions == []

@@ -13,7 +13,6 @@ from bench.report.rows import marked_source, short_names
 from bench.report.sides import Part, Side
 from bench.results.axes import Verdict, worst
 from bench.results.cost import FORMULAS, TOKENS, WAYS, Cost, Input, Way, costs, energy
-from bench.results.formula import names
 from bench.results.prices import BASIS_WORDS, Prices
 from bench.results.reading import reading
 from bench.results.record import Row
@@ -64,10 +63,9 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
         "Energy per token is at the device; cooling and conversion come in through PUE. Idle power is left out.",
         "An interval is that of the throughput; prices are taken as they stand, and varied in the last table.",
     ]
-    used = {each.id: each for line in lines for one in line.costs.values() for each in one.inputs}
-    return Part(
-        [section], verdicts=_verdicts(sides, lines), assumptions=_assumptions(list(used.values()), prices, file)
-    )
+    inputs = [each for line in lines for one in line.costs.values() for each in one.inputs]
+    given = assumptions(inputs, file, example=prices.example)
+    return Part([section], verdicts=_verdicts(sides, lines), assumptions=given)
 
 
 def formula_table(name: str, formulas: dict[str, str]) -> Table:
@@ -274,10 +272,11 @@ def _verdict(first: Line, other: Line, way: Way) -> Verdict:
     return verdict
 
 
-def _assumptions(inputs: list[Input], prices: Prices, file: str) -> list[Assumption]:
-    """Return the numbers of the prices file that formulas use."""
+def assumptions(inputs: list[Input], file: str, *, example: bool) -> list[Assumption]:
+    """Return the numbers of a prices file that formulas use, each once."""
+    used = {each.id: each for each in inputs if each.key and each.value is not None}
     return [
-        Assumption(id=each.id, label=each.label, value=each.value, unit=each.unit, source=each.source, date=each.date,
-                   low=each.low, high=each.high, example=prices.example, file=file, key=each.key)
-        for each in inputs if each.key and each.value is not None and names(each.id) == [each.id]
+        Assumption(id=each.id, label=each.label, value=each.value or 0.0, unit=each.unit, source=each.source,
+                   date=each.date, low=each.low, high=each.high, example=example, file=file, key=each.key)
+        for each in used.values()
     ]  # fmt: skip

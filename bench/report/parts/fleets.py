@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.report.document import Cell, Chart, Column, Interval, Section, Table
-from bench.report.parts.cost import EXAMPLE, WORDS, formula_table
+from bench.report.parts.cost import EXAMPLE, WORDS, assumptions, formula_table
 from bench.report.sides import Part
 from bench.results.axes import worst
 from bench.results.cost import WAYS
@@ -17,10 +17,15 @@ LIMITS = (
     "between them. Requests come evenly within a part of the day: queueing and bursts need more headroom. "
     "Idle power, hosts and switches are left out."
 )
+# Columns of a cost, for each way of paying.
+MONEY = ("a day", "of that idle", "per million output tokens, their prompts included")
 
 
-def fleets(found: Fleets) -> Part:
-    """Return the demand, the fleets with their use, energy and cost, and where each pool's time goes."""
+def fleets(found: Fleets, file: str = "", known: set[str] | None = None) -> Part:
+    """Return the demand, the fleets with their use, energy and cost, and where each pool's time goes.
+
+    file: the prices file. known: ids of assumptions that another part of the report has already.
+    """
     section = Section(id="fleets", title="Fleets for a demand", text=demand_lines(found))
     section.text += [f"Cheapest {WORDS[each.way]}: {each.reading}." for each in found.cheapest]
     if found.example_prices:
@@ -31,7 +36,9 @@ def fleets(found: Fleets) -> Part:
         section.charts.append(_hours_chart(working))
     section.tables = [_fleet_table(found), _pool_table(working), formula_table("fleet-formulas", FORMULAS)]
     section.notes = [LIMITS, *(f"{fleet.label}: {fleet.reason}" for fleet in found.fleets if fleet.reason)]
-    return Part([section])
+    inputs = [each for fleet in found.fleets for cost in fleet.costs for each in cost.inputs]
+    given = assumptions(inputs, file, example=found.example_prices)
+    return Part([section], assumptions=[each for each in given if each.id not in (known or set())])
 
 
 def demand_lines(found: Fleets) -> list[str]:
@@ -111,7 +118,7 @@ def _fleet_table(found: Fleets) -> Table:
         Column(name="busy, mean of the day", number=True), Column(name="busy at the peak", number=True),
         Column(name="KV cache a request", number=True), Column(name="its longest transfer", number=True),
         Column(name="links used at the peak", number=True), Column(name="J per request", number=True),
-        *(Column(name=f"{name}, {WORDS[way]}", number=True) for way in WAYS for name in ("a day", "of that idle")),
+        *(Column(name=f"{name}, {WORDS[way]}", number=True) for way in WAYS for name in MONEY),
     ])  # fmt: skip
     for fleet in found.fleets:
         table.rows.append([fleet.label, *_fleet_cells(fleet)])
@@ -140,12 +147,17 @@ def _fleet_cells(fleet: Fleet) -> list[str | Cell]:
     for way in WAYS:
         cost = costs.get(way)
         if cost is None:
-            found += [cell(None, "", fleet.reason or "no prices given")] * 2
+            found += [cell(None, "", fleet.reason or "no prices given")] * len(MONEY)
             continue
         why = cost.reason or cost.basis
-        per_day = cell(cost.per_day, cost.currency, why, cost.interval)
-        per_day.formula = cost.formula if cost.per_day is not None else None
-        found += [per_day, cell(cost.idle_per_day, cost.currency, why)]
+        for value, unit, interval, formula in (
+            (cost.per_day, cost.currency, cost.interval, cost.formula),
+            (cost.idle_per_day, cost.currency, None, cost.idle_formula),
+            (cost.per_million_output, f"{cost.currency}/Mtok", None, cost.per_million_formula),
+        ):
+            money = cell(value, unit, why, interval)
+            money.formula = formula if value is not None else None
+            found.append(money)
     return found
 
 
