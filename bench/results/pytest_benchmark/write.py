@@ -26,7 +26,7 @@ FOLDER = "bench"
 # Figures of a row that people look for in `extra_info`; the whole row is beside them.
 FIGURES = (
     "case_id", "definition_hash", "device", "device_name", "dtype", "source", "flops", "read_bytes", "written_bytes",
-    "mfu", "mbu", "prompt_tokens_per_s", "output_tokens_per_s",
+    "mfu", "mbu", "mfu_achieved", "mbu_achieved", "prompt_tokens_per_s", "output_tokens_per_s",
 )  # fmt: skip
 
 
