@@ -22,7 +22,7 @@ LINES = [
     for part in re.split(r"&&|;", re.sub(r"(^|\s)#.*", "", line))
 ]
 # Modelled, listed or explained: cheap enough to run as they stand.
-CHEAP = ("compare", "devices", "workloads", "explain", "doctor", "completion", "validate")
+CHEAP = ("compare", "devices", "workloads", "explain", "doctor", "completion", "validate", "report")
 # These speak of runs that are there already.
 OF_RUNS = ("check", "baseline", "history", "export")
 
