@@ -13,7 +13,7 @@ from bench.commands.operands import is_file, read_operands
 from bench.commands.published import Published, published_beside, show_published
 from bench.commands.service import at_targets, show_targets
 from bench.errors import NotComparable
-from bench.report.comparison import comparison_table, head_lines, tail_lines
+from bench.report.comparison import axis_lines, comparison_table, head_lines, tail_lines, verdicts_of
 from bench.report.rows import as_csv, as_jsonl
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
 from bench.results.compare import Comparison, compare
@@ -68,6 +68,7 @@ def show(
             "apart": comparison.apart,
             "rows": rows,
             "targets": None if targets is None else {"lines": targets.lines, "apart": targets.apart},
+            "verdicts": [verdict for *_, found in verdicts_of(comparison, targets) for verdict in found],
             "published": published,
         }
         emit(msgspec.json.format(msgspec.json.encode(content), indent=2).decode())
@@ -77,6 +78,8 @@ def show(
         emit(as_csv(rows))
     else:
         _print(comparison, form, no_color)
+        axes = axis_lines(comparison, targets)
+        emit("\n" + "\n".join(f"{line}  " for line in axes) if form == "md" else "\n".join(["", *axes]))
         if targets is not None:
             show_targets(targets, form, no_color)
         if published is not None:

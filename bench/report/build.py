@@ -18,7 +18,7 @@ from bench.report.parts.scaling import imbalance, scaling
 from bench.report.parts.speed import speed
 from bench.report.parts.utilization import energy, utilization
 from bench.report.sides import Part, Side
-from bench.results.axes import AXES, Verdict, missing, other_definitions, verdicts, verdicts_at
+from bench.results.axes import Verdict, every_verdict
 from bench.results.compare import Operand
 from bench.results.target import Target
 
@@ -43,7 +43,7 @@ def build(
         not_run=method.not_run(sides), rules=method.rules(sides), repeat=method.repeat(sides, command),
         limits=method.LIMITS,
     )  # fmt: skip
-    report.verdicts = every_verdict(sides, [verdict for part in extra for verdict in part.verdicts])
+    report.verdicts = _verdicts(sides, [verdict for part in extra for verdict in part.verdicts])
     views = bases(sides)
     report.sections = [
         glance(report.verdicts), speed(sides, targets),
@@ -75,24 +75,15 @@ def thinned(chart: Chart) -> Chart:
     return msgspec.structs.replace(chart, rows=drawn, marks=len(drawn), caption=chart.caption + told, table=table)
 
 
-def every_verdict(sides: list[Side], more: list[Verdict]) -> list[Verdict]:
+def _verdicts(sides: list[Side], more: list[Verdict]) -> list[Verdict]:
     """Return the verdicts of the first side against each other one, every axis at least with its reason."""
     found: list[Verdict] = []
     for other in sides[1:]:
-        first = sides[0]
-        apart = other_definitions(first.operand, other.operand)
-        pair = verdicts_at(*(_in_time(side, apart) for side in (first, other)))
-        pair += verdicts(first.operand, other.operand)
-        pair += [verdict for verdict in more if (verdict.a, verdict.b) == (first.label, other.label)]
-        read = {verdict.axis for verdict in pair}
-        pair += [missing(axis, first.operand, other.operand) for axis in AXES if axis not in read]
-        found += sorted(pair, key=lambda verdict: AXES.index(verdict.axis))
+        pair = (sides[0].operand, other.operand)
+        solved = (Operand(sides[0].label, sides[0].at_targets), Operand(other.label, other.at_targets))
+        mine = [verdict for verdict in more if (verdict.a, verdict.b) == (sides[0].label, other.label)]
+        found += every_verdict(*pair, solved, mine)
     return found
-
-
-def _in_time(side: Side, apart: set[str]) -> Operand:
-    """A side at its targets; what the two sides define otherwise stays out, though the target's name be the same."""
-    return Operand(side.label, [row for row in side.at_targets if row.workload not in apart])
 
 
 def _title(labels: list[str]) -> str:

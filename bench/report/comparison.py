@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.report.layout import Column, Table
 from bench.report.rows import by_reason, short_names
+from bench.results.axes import AXES, Verdict, every_verdict, summary
 from bench.results.compare import Compared, Comparison
 from bench.units import MISSING, seconds, three_digits
 
@@ -80,6 +81,25 @@ def head_lines(comparison: Comparison) -> list[str]:
     if not comparison.differences:
         return [f"the same machine, device and software on all sides ({labels})"]
     return [f"! not the same on all sides ({labels}):", *(f"    {line}" for line in comparison.differences)]
+
+
+def axis_lines(comparison: Comparison, targets: Comparison | None) -> list[str]:
+    """Return what each axis says of the first side against each other one, by the rules that reports use."""
+    lines: list[str] = []
+    for a, b, found in verdicts_of(comparison, targets):
+        lines += [f"on each axis, {a} against {b} (bench report has the readings):"]
+        lines += [f"    {axis:<18}{summary(axis, found)}" for axis in AXES]
+    return lines
+
+
+def verdicts_of(comparison: Comparison, targets: Comparison | None) -> list[tuple[str, str, list[Verdict]]]:
+    """Return (first side, other side, their verdicts) for each pair of a comparison."""
+    first, *others = comparison.operands
+    solved = [None] * len(others) if targets is None else [(targets.operands[0], each) for each in targets.operands[1:]]
+    return [
+        (first.label, other.label, every_verdict(first, other, in_time))
+        for other, in_time in zip(others, solved, strict=True)
+    ]
 
 
 def tail_lines(comparison: Comparison) -> list[str]:

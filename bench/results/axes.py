@@ -101,13 +101,31 @@ WHY_NONE = {
     "latency": "no case was timed on both sides",
     "utilization": "a side's peaks are not known: of a sheet, or reached by bench calibrate",
     "energy": "power was not measured on both sides; it is never taken from a design power",
-    "price/performance": "no prices of both sides; give them with --prices FILE",
+    "price/performance": "no prices of both sides; give them with: bench report --prices FILE",
 }
 
 
 def worst(*sources: str) -> str:
     """Return the least sure of these sources."""
     return max(sources, key=SOURCES.index, default="missing")
+
+
+def every_verdict(
+    a: Operand, b: Operand, in_time: tuple[Operand, Operand] | None = None, more: Sequence[Verdict] = ()
+) -> list[Verdict]:  # fmt: skip
+    """Return all that can be said of two sides, axis by axis; an axis of which nothing can is there with its reason.
+
+    in_time: the two sides at service targets. What the sides define otherwise stays out of it, though the target's
+    name be the same. more: verdicts from elsewhere, on prices for example.
+    """
+    apart = other_definitions(a, b)
+    solved = [
+        Operand(side.label, [row for row in side.rows if row.workload not in apart]) for side in in_time or ()
+    ]  # fmt: skip
+    found = [*(verdicts_at(*solved) if solved else []), *verdicts(a, b), *more]
+    read = {verdict.axis for verdict in found}
+    found += [missing(axis, a, b) for axis in AXES if axis not in read]
+    return sorted(found, key=lambda verdict: AXES.index(verdict.axis))
 
 
 def verdicts(a: Operand, b: Operand) -> list[Verdict]:

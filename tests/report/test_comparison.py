@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.comparison import comparison_table, head_lines, tail_lines, target_table
+from bench.report.comparison import axis_lines, comparison_table, head_lines, tail_lines, target_table
 from bench.report.terminal import markdown, table_text
 from bench.results.compare import Operand, compare
 
@@ -128,3 +128,12 @@ def test_an_interpolated_number_is_marked_and_the_mark_explained(row):
     assert "≈50.0" in table.rows[0]
     assert any(note.startswith("≈ interpolated: ") for note in table.notes)
     assert any("estimated" in cell for cell in table.rows[0])
+
+
+def test_the_axes_are_read_by_the_rules_of_reports(sides: Comparison) -> None:
+    """Packages of 800 and 640 tok/s: 1.25x, each time within 4 %, and one of the two was modelled."""
+    lines = axis_lines(sides, None)
+    assert lines[0] == "on each axis, ascend-910c against h100 (bench report has the readings):"
+    assert lines[1] == "    throughput        estimated: ascend-910c better by 1.25x"
+    assert lines[4].startswith("    energy            power was not measured on both sides")
+    assert len(lines) == 6
