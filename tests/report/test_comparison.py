@@ -130,7 +130,7 @@ def test_an_interpolated_number_is_marked_and_the_mark_explained(row):
     assert any("estimated" in cell for cell in table.rows[0])
 
 
-def test_the_axes_are_read_by_the_rules_of_reports(sides: Comparison) -> None:
+def test_the_axes_are_read_by_the_rules_of_reports(sides):
     """Packages of 800 and 640 tok/s: 1.25x, each time within 4 %, and one of the two was modelled."""
     lines = axis_lines(sides, None)
     assert lines[0] == "on each axis, ascend-910c against h100 (bench report has the readings):"
