@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -55,33 +56,27 @@ def history_table(history: History, blocks: str = BLOCKS) -> Table:
         Column("runs", right=True, keep=7), Column("first", right=True, keep=5), Column("last", right=True),
         Column("best", right=True, keep=4), Column("change", right=True), Column("since", keep=8), Column("source"),
     ])  # fmt: skip
-    several = _several_definitions(history.trends)
+    definitions = Counter(_case(one) for one in history.trends)
+    units: dict[tuple[str, str], set[str]] = {}
+    for one in history.trends:
+        units.setdefault((one.device, one.case_id), set()).add(one.unit)
     for one in history.trends:
         change = one.changes[-1] if one.changes else None
         values = [point.value for point in one.points]
         table.rows.append([
-            one.case_id, _on(one, history.trends), one.machine, one.definition[:6] if _case(one) in several else "",
+            one.case_id, one.device if len(units[one.device, one.case_id]) == 1 else f"{one.device}, {one.unit}",
+            one.machine, one.definition[:6] if definitions[_case(one)] > 1 else "",
             sparkline(values, blocks), _runs(one), _value(one, values[0], history.unit),
             _value(one, values[-1], history.unit), _value(one, one.best, history.unit),
             MISSING if change is None else signed(change.share), "" if change is None else change.created[:10],
             one.source,
         ])  # fmt: skip
-    table.notes = _notes(history, bool(several))
+    table.notes = _notes(history, any(count > 1 for count in definitions.values()))
     return table
-
-
-def _on(one: Trend, trends: list[Trend]) -> str:
-    units = {other.unit for other in trends if (other.device, other.case_id) == (one.device, one.case_id)}
-    return one.device if len(units) == 1 else f"{one.device}, {one.unit}"
 
 
 def _case(one: Trend) -> tuple[str, ...]:
     return one.device, one.machine, one.unit, one.case_id, one.source
-
-
-def _several_definitions(trends: list[Trend]) -> set[tuple[str, ...]]:
-    cases = [_case(one) for one in trends]
-    return {case for case in cases if cases.count(case) > 1} if len(set(cases)) < len(cases) else set()
 
 
 def _runs(one: Trend) -> str:

@@ -11,6 +11,7 @@ the place of the permutations, which does not know that the split was chosen for
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from functools import cache
@@ -18,17 +19,18 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.results.gate.look import from_sessions, student_t
 from bench.results.history.split import FLOOR, Split
 
 Values = NDArray[np.float64]
 
-# A level needs this many runs; the least with which 199 permutations can call a change significant at both ends.
+# A level needs this many runs.
 FEWEST = 3
 SIGNIFICANCE = 0.01
-# With 199 shufflings the smallest p is 0.005, and a change may be matched by one of them at most.
-SHUFFLES = 199
+# The fewest that can be significant: none of them may have a split as strong.
+SHUFFLES = 99
 SEED = 20261122
+# Changes that are within the floor, one by one, look like moods too; beyond this they would hide what they add up to.
+HIGHEST_CORRELATION = 0.6
 # Numbers in an array while shuffling: 128 kB. Larger arrays are fetched from the system anew each time: twice the time.
 MOST_NUMBERS = 16_000
 
@@ -50,9 +52,7 @@ def splits(values: Sequence[float]) -> list[Split]:
             found[at] = strong[1]
             todo += [(start, at), (at, end)]
     while found:
-        edges = [0, *sorted(found), len(logs)]
-        levels = zip(edges, edges[1:], edges[2:], strict=False)
-        kept = [_between(logs[start:at], logs[at:end], at, found[at]) for start, at, end in levels]
+        kept = _sized(logs, found)
         weakest = min(kept, key=_beyond)
         if _beyond(weakest) > FLOOR:
             return kept
@@ -86,10 +86,10 @@ def strengths(series: Values) -> Values:
     """Return q of every split of each of several series (m, n): [m, t - 1, k - 1] sets values 0..t against t..k.
 
     q = ab/(a+b) (2 mean|x-y| - mean|x-x'| - mean|y-y'|) for sides of a and b values; 0 where either has too few. The
-    second side need not reach to the end, so that a slower spell is found although it is over. Source: Matteson and
-    James, (5) to (7), with |x-y| to the power 1.
+    second side need not reach to the end, so that a slower spell is found although it is over. |x-y| is to the power
+    1/2, not 1: a single run that lies far out counts for less. Source: Matteson and James, (5) to (7).
     """
-    q = np.abs(series[:, :, None] - series[:, None, :])
+    q = np.sqrt(np.abs(series[:, :, None] - series[:, None, :]))
     # The sum of distances of the first t from the first k values.
     np.cumsum(q, axis=1, out=q)
     np.cumsum(q, axis=2, out=q)
@@ -118,14 +118,51 @@ def _orders(n: int) -> NDArray[np.intp]:
     return np.argsort(np.random.default_rng(SEED).random((SHUFFLES, n)), axis=1)
 
 
-def _between(before: Values, after: Values, at: int, p: float) -> Split:
-    """Return the change between two neighbouring levels, with the interval of the difference of their means."""
-    estimate = from_sessions(before, after)
-    change, reach = float(estimate.change), student_t(0.025, estimate.degrees) * float(estimate.error)
-    return Split(
-        at=at, before=math.exp(before.mean()), after=math.exp(after.mean()), share=math.expm1(change),
-        interval=(math.expm1(change - reach), math.expm1(change + reach)), p=p,
-    )  # fmt: skip
+def _sized(logs: Values, found: dict[int, float]) -> list[Split]:
+    """Return splits (position -> p) with their sizes: each from the runs of the two levels beside it."""
+    levels = np.split(logs, sorted(found))
+    factor = _widening(levels)
+    splits = []
+    for at, (before, after) in zip(sorted(found), itertools.pairwise(levels), strict=True):
+        change, low, high = _difference(before, after, factor)
+        splits.append(Split(
+            at=at, before=math.exp(np.median(before)), after=math.exp(np.median(after)), share=math.expm1(change),
+            interval=(math.expm1(low), math.expm1(high)), p=found[at],
+        ))  # fmt: skip
+    return splits
+
+
+def _difference(before: Values, after: Values, factor: float) -> tuple[float, float, float]:
+    """Return by how much `after` lies higher and the 95 % interval of that, `factor` wider than for independent runs.
+
+    The median of all differences, and those between which the rank sum test puts it: runs far out do not move them.
+    Source: Hodges and Lehmann, Annals of Mathematical Statistics 34, 1963; normal approximation of Mann and Whitney.
+    """
+    differences = np.sort((after[:, None] - before[None, :]).ravel())
+    pairs = len(differences)
+    spread = math.sqrt(pairs * (len(before) + len(after) + 1) / 12)
+    beyond = math.floor(pairs / 2 - 1.959964 * factor * spread - 0.5)
+    change = float(np.median(differences))
+    if beyond < 0:
+        return change, -math.inf, math.inf
+    return change, float(differences[beyond]), float(differences[pairs - 1 - beyond])
+
+
+def _widening(levels: list[Values]) -> float:
+    """Return by how much intervals grow where a run resembles the one before, as on a machine with moods.
+
+    sqrt((1 + r) / (1 - r)), r the correlation of neighbours within levels. A centre taken from a level's own runs makes
+    r look smaller by one over their number. Source: Bayley and Hammersley, Journal of the Royal Statistical Society 8,
+    1946.
+    """
+    apart = [level - np.median(level) for level in levels]
+    squares = sum(float((each**2).sum()) for each in apart)
+    if squares == 0:
+        return 1.0
+    neighbours = sum(float((each[1:] * each[:-1]).sum()) for each in apart)
+    r = neighbours / squares + len(levels) / sum(map(len, levels))
+    r = min(max(r, 0.0), HIGHEST_CORRELATION)
+    return math.sqrt((1 + r) / (1 - r))
 
 
 def _beyond(split: Split) -> float:

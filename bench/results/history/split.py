@@ -11,16 +11,17 @@ from collections.abc import Sequence
 import msgspec
 
 # Raised when the search finds something else in the same values.
-METHOD = b"e-divisive 1"
+METHOD = b"e-divisive 2"
 # As the gate: changes within are no news, however sure.
 FLOOR = 0.01
 
 
 class Split(msgspec.Struct, frozen=True):
-    """A change between two levels of a series, each the geometric mean of its runs.
+    """A change between two levels of a series, each the median of its runs.
 
-    at: position of the first run after it. share: after over before, less 1 (0.05 is 5 % more), with its 95 % interval.
-    p: of the permutation test, 0.005 at the least; None where the values carry no noise.
+    at: position of the first run after it. share: the median of what runs after it are more than runs before it (0.05
+    is 5 % more), with its 95 % interval.
+    p: of the permutation test, 0.01 at the least; None where the values carry no noise.
     """
 
     at: int
