@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Arguments for bench run, for example: make run ARGS="decode --batch 1,8"
 ARGS ?=
 
-.PHONY: run test quick check fix wheel clean
+.PHONY: run test quick check fix wheel gallery clean
 
 run: $(VENV)/.ready
 	$(BIN)/bench calibrate -d cpu --if-missing
@@ -29,6 +29,10 @@ fix: $(VENV)/.ready
 
 wheel: $(VENV)/.ready
 	$(BIN)/python -m pip wheel --no-deps -w dist .
+
+# The reports in docs/gallery and their pictures; a test fails where they are no longer what these commands give.
+gallery: $(VENV)/.ready
+	$(BIN)/python docs/gallery/make.py
 
 # torch comes from the constraints file's pin; a venv made before is brought up to date when either file changes.
 $(VENV)/.ready: pyproject.toml constraints.txt

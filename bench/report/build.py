@@ -17,6 +17,7 @@ from bench.report.parts.roofline import rooflines
 from bench.report.parts.scaling import imbalance, scaling
 from bench.report.parts.speed import speed
 from bench.report.parts.utilization import energy, utilization
+from bench.report.parts.work import in_short, work
 from bench.report.sides import Part, Side
 from bench.results.axes import Verdict, every_verdict
 from bench.results.compare import Operand
@@ -46,10 +47,11 @@ def build(
     report.verdicts = _verdicts(sides, [verdict for part in extra for verdict in part.verdicts])
     views = bases(sides)
     report.sections = [
-        glance(report.verdicts), speed(sides, targets),
+        glance(report.verdicts) if len(sides) > 1 else in_short(sides[0]), speed(sides, targets),
         *(section for part in extra for section in part.sections),
         gap(sides), rooflines(sides), utilization(sides), energy(sides), scaling(sides), imbalance(sides),
         *views.sections, *([published] if published else []),
+        work(sides),
     ]  # fmt: skip
     for section in report.sections:
         section.charts = [thinned(chart) for chart in section.charts]

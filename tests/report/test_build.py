@@ -70,7 +70,8 @@ def test_one_side_alone_is_a_report_without_verdicts(two):
     report = rebuilt(two[:1])
     assert report.verdicts == []
     assert report.title == "a"
-    assert "nothing to compare" in report.sections[0].text[0]
+    (best,) = report.sections[0].tables[0].rows
+    assert (best[2], best[4].value) == ("tiny-decode[b=32,ctx=1k,bf16]", 3200.0)
 
 
 def test_rows_without_any_number_make_a_report_too(two):
@@ -99,6 +100,13 @@ def test_three_sides_are_read_as_two_pairs(two):
     again = type(two[1])(type(two[1].operand)("c", [third(r, device="c") for r in two[1].rows]), "c", two[1].paper)
     pairs = dict.fromkeys((verdict.a, verdict.b) for verdict in rebuilt([*two, again]).verdicts)
     assert list(pairs) == [("a", "b"), ("a", "c")]
+
+
+def test_what_was_run_says_what_was_checked(two):
+    two[0].rows[0].correct, two[0].rows[1].correct = True, False
+    (workload,) = rebuilt(two).sections[-1].tables[0].rows
+    assert workload[:5] == ["tiny-decode", "decode", "", "bf16", "batch 1, 8, 32; context 1k"]
+    assert workload[-1] == "1 of 2 agree with float32"
 
 
 def test_a_chart_of_very_many_points_is_thinned_and_says_so():

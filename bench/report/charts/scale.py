@@ -27,12 +27,16 @@ def _axis(values: list[float], title: str, *, log: bool) -> alt.Axis:
     if not log:
         # Shares and ratios around 1 are written out: 0.5, not 500m.
         small = not title.endswith(SECONDS) and max(map(abs, values)) < 10
-        return alt.Axis(tickCount=6, **(label | ({"format": "~g"} if small else {})))
+        return alt.Axis(tickCount=5, labelOverlap=True, **(label | ({"format": "~g"} if small else {})))
     first, last = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     span = math.log10(max(values) / min(values))
     steps = (1, 2, 3, 5, 7) if span < 0.9 else (1, 2, 5) if span < 2.2 else (1, 3) if span < 3.2 else (1,)
     ticks = [step * 10.0**power for power in range(first - 1, last + 1) for step in steps]
-    return alt.Axis(values=ticks, **(label | ({"format": "~g"} if max(values) < 1000 and "format" in label else {})))
+    return alt.Axis(
+        values=ticks,
+        labelOverlap=True,
+        **(label | ({"format": "~g"} if max(values) < 1000 and "format" in label else {})),
+    )
 
 
 def ratio(values: list[float], narrowest: tuple[float, float], title: str, field: str) -> Any:

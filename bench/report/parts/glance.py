@@ -18,9 +18,6 @@ def glance(verdicts: list[Verdict]) -> Section:
     """Return the forest plot of the verdicts that have a ratio, and all of them as a table."""
     names = shortened(verdicts)
     section = Section(id="ratios", title="How much, and how sure")
-    if not verdicts:
-        section.text = ["One side only: there is nothing to compare it with. Its numbers are below."]
-        return section
     for number, other in enumerate(dict.fromkeys(verdict.b for verdict in verdicts), 1):
         pair = [verdict for verdict in verdicts if verdict.b == other]
         table = verdict_table(pair, names, f"ratios-{number}")
@@ -55,9 +52,17 @@ def listed(names: Iterable[str]) -> str:
 
 
 def shortened(verdicts: list[Verdict]) -> dict[str, str]:
-    """Return target -> its short name: what all targets share is left out."""
-    targets = [verdict.target for verdict in verdicts if "[" in verdict.target]
-    return short_names(targets)[0] | {v.target: v.target for v in verdicts if "[" not in v.target}
+    """Return target -> its short name: what all targets share is left out, the workload where a metric has one only."""
+    cases = [verdict for verdict in verdicts if "[" in verdict.target]
+    short = short_names([verdict.target for verdict in cases])[0]
+    workloads: dict[str, set[str]] = {}
+    for verdict in cases:
+        workloads.setdefault(verdict.metric, set()).add(verdict.target.partition("[")[0])
+    for verdict in cases:
+        if len(workloads[verdict.metric]) == 1:
+            inside = short[verdict.target].partition("[")[2].rstrip("]")
+            short[verdict.target] = ", ".join(inside.split(",")) or short[verdict.target]
+    return short | {v.target: v.target for v in verdicts if "[" not in v.target}
 
 
 def sentence(verdict: Verdict, names: dict[str, str]) -> str:
