@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -130,6 +131,10 @@ def _paper(operand: Operand) -> Paper:
         return _of_sheet(load_sheet(device))
     name = operand.rows[0].device_name if operand.rows else operand.label
     facts = {} if operand.environment is None else dict(operand.environment.devices.get(device, {}))
+    sheet = facts.get("sheet", "").partition(" (by ")[0]
+    if sheet in known_sheets():
+        paper = _of_sheet(load_sheet(sheet))
+        return replace(paper, facts=facts | paper.facts)
     flops: dict[str, float] = {}
     bytes_per_s = None
     reached = all(row.mfu is None and row.mbu is None for row in operand.rows)

@@ -229,6 +229,12 @@ def summary(axis: Axis, found: Sequence[Verdict]) -> str:
     return f"{front}cannot tell apart on {n} readings"
 
 
+def _metric(measure: Measure, x: Row, y: Row) -> str:
+    """Utilization is of published peaks where both sides have them, else of those that both reached; never mixed."""
+    own = all(getattr(row, measure.metric) is not None for row in (x, y))
+    return measure.metric if own or measure.axis != "utilization" else f"{measure.metric}_achieved"
+
+
 def _side(verdict: Verdict) -> int | None:
     if verdict.ratio is None:
         return 0 if verdict.reading.endswith(f"only {verdict.a} can") else 1
@@ -250,7 +256,8 @@ def _read(
     intervals: list[Interval | None] = []
     used: list[tuple[Row, Row]] = []
     for x, y in pairs:
-        ratio, interval = ratio_of(x, y, measure.metric)
+        metric = _metric(measure, x, y)
+        ratio, interval = ratio_of(x, y, metric)
         if ratio is not None:
             ratios[x.case_id] = ratio
             intervals.append(interval)
@@ -267,7 +274,8 @@ def _read(
     )  # fmt: skip
     if len(used) == 1:
         x, y = used[0]
-        verdict.a_value, verdict.b_value = getattr(x, measure.metric), getattr(y, measure.metric)
+        metric = _metric(measure, x, y)
+        verdict.a_value, verdict.b_value = getattr(x, metric), getattr(y, metric)
         verdict.ratio, verdict.interval = ratios[x.case_id], intervals[0]
         verdict.reading = reading(verdict.ratio, verdict.interval, names, higher=higher, estimated=estimated)
         return verdict

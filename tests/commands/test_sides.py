@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.commands.sides import BATCHES, gather
+from bench.results.compare import Operand
 from bench.results.target import parse_targets
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -50,3 +51,23 @@ def test_a_dense_model_has_no_routings():
 
 def test_at_targets_holds_the_asked_one_only(gathered):
     assert {row.case_id.partition(",")[0] for row in gathered[1].at_targets} == {"deepseek-r1-decode[tpot<=50.0ms"}
+
+
+def test_a_measured_device_that_matched_a_sheet_has_that_sheet_s_figures(row, environment, monkeypatch):
+    told = {"cuda:0": {"name": "NVIDIA H200", "sheet": "h200-sxm (by the name 'NVIDIA H200' and 141 GB)"}}
+    ran = Operand("run", [row(device="cuda:0")], environment(devices=told))
+    monkeypatch.setattr("bench.commands.sides.read_operands", lambda *_: [ran])
+    (side,) = gather(("run.json",), (), {}, [])
+    assert side.paper.peak_flops["bf16"] == 989.4e12
+    assert side.paper.facts["name"] == "NVIDIA H200"
+
+
+def test_a_run_s_label_leaves_its_time_out_where_that_tells_the_sides_apart(row, environment, monkeypatch):
+    def labels(*names):
+        operands = [Operand(name, [row()], environment()) for name in names]
+        monkeypatch.setattr("bench.commands.sides.read_operands", lambda *_: operands)
+        return [side.label for side in gather(names, (), {}, [])]
+
+    assert labels("2026-11-22T00-00-00_cpu_beef", "2026-11-23T00-00-00_cpu_cafe") == ["cpu_beef", "cpu_cafe"]
+    same = ("2026-11-22T00-00-00_cpu_beef", "2026-11-23T00-00-00_cpu_beef")
+    assert labels(*same) == list(same)

@@ -35,6 +35,15 @@ def test_throughput_latency_and_utilization_are_read_from_one_row_each_way(decod
     assert (rate.a_value, rate.b_value, rate.source) == (200.0, 100.0, "measured")
 
 
+def test_utilization_is_of_one_kind_of_peak_on_both_sides(decode):
+    """Published peaks on both, or reached ones on both; one of each is no ratio."""
+    reached = {"mbu": None, "mbu_achieved": 0.5}
+    both = verdicts(operand("A", decode(**reached)), operand("B", decode(mbu=None, mbu_achieved=0.25)))
+    assert [v.ratio for v in both if v.axis == "utilization"] == [2.0]
+    mixed = verdicts(operand("A", decode(**reached)), operand("B", decode()))
+    assert [v for v in mixed if v.axis == "utilization"] == []
+
+
 def test_precisions_and_workloads_are_never_merged(decode):
     rows = [
         decode(case_id=f"{work}[b={batch},{dtype}]", workload=work, dtype=dtype, batch=batch)
