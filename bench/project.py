@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -129,13 +130,17 @@ def _known_values(record: object) -> dict[str, list[str]]:
 
 
 def shown(path: Path) -> str:
-    """Return a path as a person would type it: relative to where they stand, or to what ships with the package."""
-    for base in (Path.cwd(), shelf()):
-        try:
-            return str(path.resolve().relative_to(base.resolve()))
-        except ValueError:
-            continue
-    return str(path)
+    """Return a path as a person would type it: relative to where they stand, or to what ships with the package.
+
+    To be printed or stored, not opened: bytes that are not UTF-8, which neither could take, are question marks.
+    """
+    found = path
+    # RuntimeError: links that lead in a circle.
+    with suppress(OSError, RuntimeError):
+        whole = path.resolve()
+        base = next((base for base in (Path.cwd(), shelf()) if whole.is_relative_to(base.resolve())), None)
+        found = path if base is None else whole.relative_to(base.resolve())
+    return str(found).encode(errors="replace").decode()
 
 
 def runs_folder(out: str | None = None) -> Path:

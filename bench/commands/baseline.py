@@ -174,7 +174,8 @@ def prune(name: str, keep: int | None, patterns: tuple[str, ...], delete: bool) 
 def _counted(one: Gathered) -> str:
     cases = len({(held.device, held.case_id) for held in one.cases})
     made = sittings(one)
-    return f"{cases} cases, {len(one.sessions)} sessions of {made} sitting{'' if made == 1 else 's'}"
+    of = f"{len(one.sessions)} sessions of {made} sitting{'' if made == 1 else 's'}"
+    return f"{cases} case{'' if cases == 1 else 's'}, {of}"
 
 
 def _value(metric: str, value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -210,7 +211,9 @@ def _notes(sides: _Sides, rule: Rule) -> list[str]:
 
 
 def _kept(run_id: str) -> Path:
-    return project.runs_folder().parent / "checks" / f"{run_id}.json"
+    # An id is what a file says: nothing in it may lead out of the folder.
+    name = re.sub(r"[^\w.-]", "-", run_id)[:100]
+    return project.runs_folder().parent / "checks" / f"{name}.json"
 
 
 def forms(form: str, reports: tuple[str, ...]) -> list[tuple[str, Path]]:

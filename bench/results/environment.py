@@ -32,8 +32,7 @@ def collect(command: list[str], devices: dict[str, dict[str, str]], fingerprint:
     return Environment(
         bench_version=bench.__version__,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        # A file name that is not UTF-8 reaches us as lone surrogates, which JSON cannot hold.
-        command=" ".join(command).encode("utf-8", errors="replace").decode(),
+        command=" ".join(command),
         host=socket.gethostname(),
         fingerprint=fingerprint,
         python=platform.python_version(),
@@ -157,4 +156,5 @@ def _git(*words: str) -> str:
 
 def command_line() -> list[str]:
     """Return the command as it was typed, with the program's plain name."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+    # A file name that is not UTF-8 reaches us as lone surrogates, which JSON cannot hold.
+    return [part.encode(errors="replace").decode() for part in (Path(sys.argv[0]).name, *sys.argv[1:])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from bench.results.record import Environment
 
@@ -23,9 +24,10 @@ def machine(environment: Environment, device: str) -> dict[str, str]:
     if "modelled" in told:
         return {"device": f"{MODELLED}: {told.get('name', device)}"}
     facts = {key: told[key] for key in DEVICE_FACTS if told.get(key)}
-    if "memory" in told:
+    size = re.match(r"\d+(\.\d+)?", told.get("memory", ""))
+    if size:
         # Firmware keeps some for itself, a little more or less of it.
-        facts["memory"] = f"{round(float(told['memory'].split()[0]))} GB"
+        facts["memory"] = f"{round(float(size[0]))} GB"
     facts |= {"host cpu": environment.cpu, "host cores": str(environment.cores)}
     facts |= {"governor": environment.governor} if environment.governor else {}
     facts |= {"container": environment.container} if environment.container else {}

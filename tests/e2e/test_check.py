@@ -197,6 +197,25 @@ def test_bad_input_is_one_line_with_the_next_step(bench, wrote, saved, words, co
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize("run_id", ["../../outside", "a\0b", "x" * 400])
+def test_an_id_out_of_a_file_leads_nowhere(bench, wrote, saved, tmp_path, run_id):
+    path = tmp_path / wrote("02-new", {CASE: [0.001] * 3})
+    path.write_bytes(path.read_bytes().replace(b'"02-new"', json.dumps(run_id).encode()))
+    assert bench("check").code == 0
+    assert len(list((tmp_path / "results" / "checks").glob("*.json"))) == 1
+    assert not (tmp_path / "outside.json").exists()
+
+
+def test_names_that_are_no_text_or_too_long_are_no_traceback(bench, wrote, saved, tmp_path):
+    wrote("02-new", {CASE: [0.001] * 3})
+    main = tmp_path / "results" / "baselines" / "main.json"
+    (tmp_path / "old\udcff.json").write_bytes(main.read_bytes())
+    (main.parent / "not a name.json").write_text("{}")
+    assert bench("check", "--baseline", "old\udcff.json").code == 0
+    assert "no baseline, no file" in bench("check", "--baseline", "x" * 5000).err
+    assert bench("baseline", "list").code == 0
+
+
 def test_without_anything_it_says_how_to_begin(bench):
     done = bench("check")
     assert (done.code, "bench run" in done.err) == (2, True)

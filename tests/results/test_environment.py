@@ -186,7 +186,8 @@ def test_the_command_line_has_the_programs_plain_name(monkeypatch):
     assert command_line() == ["bench", "run", "smoke"]
 
 
-def test_a_file_name_that_is_not_utf_8_can_be_written():
-    found = collect(["bench", "run", "--out", os.fsdecode(b"r\xe9sultats")], {}, "abc")
+def test_a_file_name_that_is_not_utf_8_can_be_written(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/bin/bench", "run", "--out", os.fsdecode(b"r\xe9sultats")])
+    found = collect(command_line(), {}, "abc")
     assert found.command == "bench run --out r?sultats"
     assert b"r?sultats" in msgspec.json.encode(found)

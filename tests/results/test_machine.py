@@ -58,3 +58,8 @@ def test_a_modelled_device_is_no_machine(environment):
         "device": "a modelled device: NVIDIA H100 SXM"
     }
     assert made(environment, "h100-sxm", told, cpu="B") == made(environment, "h100-sxm", told)
+
+
+@pytest.mark.parametrize("memory", ["", "lots of it", "."])
+def test_a_size_of_memory_that_is_no_number_is_no_fact(environment, memory):
+    assert "memory" not in machine(environment(devices={"cpu": {**CPU, "memory": memory}}), "cpu")

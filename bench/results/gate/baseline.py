@@ -192,12 +192,14 @@ def path_of(name: str) -> Path:
 
 def names() -> list[str]:
     """Return the names of the baselines here."""
-    return sorted(path.stem for path in folder().glob("*.json"))
+    return sorted(path.stem for path in folder().glob("*.json") if NAME.fullmatch(path.stem))
 
 
-def is_baseline(content: bytes) -> bool:
-    """Whether a file's content says that it is a baseline."""
-    return KIND.encode() in content[:200]
+def is_baseline(path: Path) -> bool:
+    """Whether a file says that it is a baseline; one that cannot be read does not."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return KIND.encode() in file.read(200)
+    return False
 
 
 def load(path: Path) -> Baseline:

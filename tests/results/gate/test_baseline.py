@@ -40,7 +40,8 @@ def test_its_text_begins_with_what_it_is_and_has_a_line_for_each_value(base, tmp
     lines = (tmp_path / "main.json").read_text().splitlines()
     assert lines[1].strip() == '"kind": "accelbench baseline",'
     assert sum(line.strip().startswith('"run-3/1": [3, 1.0, 1.0, 1.0, null]') for line in lines) == 1
-    assert stored.is_baseline("\n".join(lines).encode())
+    assert stored.is_baseline(tmp_path / "main.json")
+    assert not stored.is_baseline(tmp_path / "nothing.json")
 
 
 def test_the_same_run_is_not_counted_twice(base, ran):
