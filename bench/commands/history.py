@@ -146,5 +146,6 @@ def _shown(history: History, form: str, *, every: bool, no_color: bool) -> str:
     blocks = forms.BLOCKS if forms.encodes(sys.stdout.encoding) else forms.ASCII_BLOCKS
     text, table = forms.changes_text(history, every), forms.history_table(history, blocks)
     if form == "md":
-        return f"```\n{text}\n```\n\n{markdown(table)}"
+        fenced = text.replace("```", "")  # in a name it would end the block
+        return f"```\n{fenced}\n```\n\n{markdown(table)}"
     return f"{text}\n\n{table_text(table, width_of(sys.stdout), bold=colored(sys.stdout, no_color))}"

@@ -59,6 +59,9 @@ def command(runs: tuple[str, ...], quiet: bool) -> int:
             tell(f"pushing {len(todo):,} runs ...")
         try:
             for path in todo:
+                if not path.exists():
+                    tell(f"left out: {project.shown(path)}: gone since it was listed")
+                    continue
                 outcome = store.push(path)
                 counts[outcome] += 1
                 if outcome == "differs":

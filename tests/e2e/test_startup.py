@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 COMMANDS = (
-    "--help", "run --help", "devices", "workloads", "workloads gemm", "explain mfu", "completion bash",
+    "--help", "run --help", "history --help", "push --help", "devices", "workloads", "workloads gemm", "explain mfu", "completion bash",
     "compare ascend-910c h100-sxm --workload deepseek-r1-decode", "run gemm -d h100-sxm", "run gemm --dry-run",
 )  # fmt: skip
 
@@ -21,7 +21,7 @@ WATCHED = """
 import sys
 from bench.cli import run
 code = run(sys.argv[1:])
-print(*[name for name in ("torch", "pandas", "scipy", "rich") if name in sys.modules], file=sys.stderr)
+print(*[name for name in ("torch", "pandas", "scipy", "rich", "sqlalchemy") if name in sys.modules], file=sys.stderr)
 sys.exit(code)
 """
 

@@ -88,11 +88,11 @@ def found_files(folder: Path) -> tuple[dict[str, Stamp], list[str]]:
                     if name.startswith("."):
                         continue
                     if name.endswith(".json"):
-                        files[_key(prefix + name)] = _stamp(entry)
+                        files[prefix + name if name.isascii() else _key(prefix + name)] = _stamp(entry)
                     elif name.endswith(".jsonl"):
                         journals.append(_key(prefix + name))
                     elif entry.is_dir(follow_symlinks=False):
-                        todo.append((f"{prefix}{name}/", entry.path))
+                        todo.append((_key(f"{prefix}{name}/"), entry.path))
         except FileNotFoundError:
             continue  # gone since it was listed, or no runs yet
         except OSError as error:
@@ -110,8 +110,6 @@ def _stamp(entry: os.DirEntry[str]) -> Stamp:
 
 def _key(path: str) -> str:
     """Return a path as text that a database holds: a name that is not UTF-8 is written with escapes."""
-    if path.isascii():
-        return path
     return path.encode("utf-8", "backslashreplace").decode()
 
 
@@ -148,10 +146,9 @@ def _refreshed(
 
 def _known(connection: sa.Connection) -> dict[str, Stamp]:
     columns = tables.file.c
-    return {
-        path: (mtime_ns, size)
-        for path, mtime_ns, size in connection.execute(sa.select(columns.path, columns.mtime_ns, columns.size))
-    }
+    # All at once: one by one takes twice as long.
+    lines = connection.execute(sa.select(columns.path, columns.mtime_ns, columns.size)).all()
+    return {path: (mtime_ns, size) for path, mtime_ns, size in lines}
 
 
 def _take_out(connection: sa.Connection, paths: list[str]) -> None:
@@ -185,6 +182,8 @@ def _take_in(connection: sa.Connection, folder: Path, files: dict[str, Stamp]) -
         number, reason = None, None
         try:
             run = load_run(folder / path)
+            if not run.complete:
+                raise ResultError("its run was not complete")
             number = writer.add(run)
             if number is None:
                 reason = f"{COPY} {held.get(run.id) or _path_of(connection, text(run.id))}, counted once"

@@ -158,7 +158,7 @@ def _points(connection: sa.Connection, lines: list[Any], asked: Asked) -> dict[i
     for numbers in _portions([line.id for line in lines]):
         columns = sa.select(point.c.series, point.c.at, point.c.run, point.c.made, value)
         wanted = columns.select_from(series.join(point, newest)).where(series.c.id.in_(numbers), value > 0)
-        for number, at, run, made, median in connection.execute(wanted.order_by(point.c.session)):
+        for number, at, run, made, median in connection.execute(wanted.order_by(point.c.session)).all():
             medians = found.setdefault(number, {}).setdefault((at, run), (made, []))[1]
             medians.append(median)
     return found

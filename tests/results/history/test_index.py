@@ -107,6 +107,7 @@ def test_what_cannot_be_read_is_listed_with_its_reason_and_stops_nothing(put, lo
     (folder / "negative.json").write_bytes(whole.replace(b'"step_s":1.0', b'"step_s":-1.0'))
     (folder / "when.json").write_bytes(whole.replace(b"2026-01-01T00", b"yesterday"))
     (folder / "newer.json").write_bytes(whole.replace(b'"schema":3', b'"schema":9999'))
+    (folder / "part.json").write_bytes(whole.replace(b'"complete":true', b'"complete":false'))
     (folder / "folder.json").mkdir()
     (folder / "link.json").symlink_to("nowhere")
     (folder / "empty.json").write_text("")
@@ -115,7 +116,7 @@ def test_what_cannot_be_read_is_listed_with_its_reason_and_stops_nothing(put, lo
     expected = {
         "half.json": "cut off", "foreign.json": "not a bench run file", "nan.json": "JSON", "negative.json": "> 0.0",
         "when.json": "not a date such as", "newer.json": "newer than", "folder.json": "is a directory",
-        "link.json": "no such file", "empty.json": "cut off",
+        "part.json": "not complete", "link.json": "no such file", "empty.json": "cut off",
     }  # fmt: skip
     assert {path for path, part in expected.items() if part in unreadable.get(path, "")} == set(expected)
 
