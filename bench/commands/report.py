@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import importlib.util
 import shlex
 from collections.abc import Callable
@@ -108,6 +109,7 @@ def make(
     prices: str | None = None, title: str | None = None, *, demand: str | None = None, show: bool = False,
 ) -> Report:  # fmt: skip
     """Return the report of these sides: modelled, solved and put together. show: print a demand's fleets on stdout."""
+    from bench.commands.operands import is_file
     from bench.commands.published import published_beside
     from bench.commands.sides import gather
     from bench.measure.targets import USUAL_TARGETS
@@ -124,11 +126,18 @@ def make(
     extra = _extra(sides, prices, demand, show)
     citations: list[str] = []
     published = cited(found.anchors, found.not_priced, citations)
-    return build(
+    report = build(
         sides, targets=targets, command=shlex.join(command_line()), commit=commit(), title=title,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), published=published,
         citations=citations, extra=extra,
     )  # fmt: skip
+    report.repeat = [*(f"# {_hashed(Path(word))}" for word in words if is_file(word)), *report.repeat]
+    return report
+
+
+def _hashed(path: Path) -> str:
+    """A run file with its hash, so that a reader can tell that it is the one."""
+    return f"{project.shown(path)}  sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def _extra(sides: list[Side], prices: str | None, demand: str | None, show: bool) -> list[Part]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -70,6 +71,14 @@ def test_a_run_beside_a_sheet_says_which_numbers_were_measured(
     assert document["counts"]["measured"] > 0
     assert document["counts"]["modelled"] > 0
     assert {v["source"].partition(":")[0] for v in document["verdicts"] if v.get("ratio")} == {"modelled"}
+
+
+def test_the_page_names_the_run_file_by_its_hash(
+    bench: Callable[..., Any], saved: Callable[..., str], tmp_path: Path
+) -> None:
+    name = saved("run.json")
+    digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    assert bench("report", name, "--format", "json").json["repeat"][0] == f"# run.json  sha256 {digest}"
 
 
 def test_other_definitions_are_shown_apart_and_no_ratio_is_formed(

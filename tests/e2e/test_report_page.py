@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from bench.report.document import Cell, Column, Report, Section, Table
+from bench.report.page.html import page as html
 from bench.report.pdf import BROWSERS, QUIET, browser
 
 pytestmark = pytest.mark.slow
@@ -166,6 +168,50 @@ def test_the_dark_page_is_dark_and_its_charts_are_not_black_on_black(chromium: A
     context.close()
     brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (paper, ink)]
     assert brightness[0] < 150 < 500 < brightness[1]
+
+
+SCROLL = """async () => {
+    document.getElementById("own").scrollIntoView();
+    const frames = [];
+    for (let step = 0; step < 80; step++) {
+        const before = performance.now();
+        scrollBy(0, 400);
+        await new Promise(requestAnimationFrame);
+        frames.push(performance.now() - before);
+    }
+    return frames.sort((a, b) => a - b)[40];
+}"""
+
+
+def test_5000_rows_scroll_about_as_smoothly_as_300(chromium: Any, tmp_path: Path) -> None:
+    """The pieces of a long table are laid out when they are seen. Laid out at once, they took ten times as long."""
+    medians = {}
+    for count in (300, 5000):
+        rows: list[list[str | Cell]] = [
+            [f"case {n}", *(Cell(value=n + k, unit="s", source="measured", interval=(n, n + k)) for k in range(1, 11))]
+            for n in range(count)
+        ]
+        columns = [Column(name="case"), *(Column(name=f"{k}", number=True) for k in range(10))]
+        section = Section(id="s", title="S", tables=[Table(id="own", title="Own", columns=columns, rows=rows)])
+        report = Report(
+            id="r",
+            title="t",
+            question="q",
+            created="now",
+            bench_version="0",
+            command="c",
+            systems=[],
+            sections=[section],
+        )
+        file = tmp_path / f"{count}.html"
+        file.write_text(html(report))
+        opened = chromium.new_page(viewport={"width": 1200, "height": 900})
+        opened.goto(file.as_uri())
+        opened.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+        assert opened.locator("table[id^=own] tbody tr").count() == count
+        medians[count] = min(opened.evaluate(SCROLL) for _ in range(3))
+        opened.close()
+    assert medians[5000] < 4 * medians[300]
 
 
 @pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext reads the PDF (apt-get install poppler-utils)")

@@ -120,3 +120,12 @@ def test_a_chart_of_very_many_points_is_thinned_and_says_so():
 
 def test_the_document_survives_json(reported):
     assert msgspec.json.decode(msgspec.json.encode(reported), type=Report) == reported
+
+
+def test_percentiles_are_shown_where_a_run_has_samples_for_them(two):
+    columns = [column.name for column in rebuilt(two).sections[1].tables[-1].columns]
+    assert "p90 of the step" not in columns
+    two[0].rows[0].p90_s = 0.02
+    table = rebuilt(two).sections[1].tables[-1]
+    assert table.columns[-1].name == "p90 of the step"
+    assert [row[-1].value for row in table.rows][:2] == [0.02, None]

@@ -24,6 +24,7 @@ MEASURED_RULES = [
     "Each case runs in a process of its own, on random inputs from a fixed seed, checked against a float32 reference.",
     "Warm-up goes on until a block's median is within 3 % of the one before, and is not part of any sample.",
     "A case stops when the 95 % interval of its median is within 1 %, or when its time is up; the row says which.",
+    "Every case runs as shipped, tuned for no device. A window is seconds long: a rate held that long, not for hours.",
     "No sample is thrown out; a trend, two levels or throttling are marked on the row.",
 ]
 MODELLED_RULES = [

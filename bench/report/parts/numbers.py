@@ -13,10 +13,10 @@ UNITS = {
     "step_s": "s", "ttft_s": "s", "tpot_s": "s", "eager_step_s": "s", "prompt_tokens_per_s": "tok/s",
     "output_tokens_per_s": "tok/s", "tokens_per_s_per_tflops": "tok/s per TFLOP/s", "mfu": "share", "mbu": "share",
     "mfu_achieved": "share", "mbu_achieved": "share", "joules_per_token": "J/token", "power_w": "W",
-    "imbalance": "1", "batch": "1", "memory_bytes": "B",
+    "p90_s": "s", "p99_s": "s", "imbalance": "1", "batch": "1", "memory_bytes": "B",
 }  # fmt: skip
-# Known from the definition, or worked out from it without any timing.
-CERTAIN = ("batch", "memory_bytes", "imbalance")
+# Known from the definition without any timing, or quantiles, which have no interval of the median's.
+CERTAIN = ("batch", "memory_bytes", "imbalance", "p90_s", "p99_s")
 PER_PHASE = {"prefill": "prompt_tokens_per_s", "decode": "output_tokens_per_s"}
 
 

@@ -120,6 +120,9 @@ def case_table(sides: list[Side]) -> Table:
         Column(name="output tokens", number=True), Column(name="MFU", number=True), Column(name="MBU", number=True),
         Column(name="held back by"), Column(name="source"),
     ])  # fmt: skip
+    # Percentiles need many samples, so most runs have none.
+    shares = [key for key in ("p90_s", "p99_s") if any(getattr(row, key) for side in sides for row in side.rows)]
+    table.columns += [Column(name=f"{key[:3]} of the step", number=True) for key in shares]
     by_case: dict[str, list[tuple[Side, Row]]] = {case_id: [] for case_id in ids}
     for side in sides:
         for row in side.rows:
@@ -135,6 +138,7 @@ def case_table(sides: list[Side]) -> Table:
             of(row, "prompt_tokens_per_s") if row.phase == "prefill" else of(None, "prompt_tokens_per_s"),
             of(row, "output_tokens_per_s") if row.phase == "decode" else of(None, "output_tokens_per_s"),
             of(row, mfu), of(row, mbu), row.bound or "", _source(row),
+            *(of(row, key) for key in shares),
         ])  # fmt: skip
     if len(every) > MOST_ROWS:
         table.notes.append(f"{len(every) - MOST_ROWS} more rows are in the run files; a page holds {MOST_ROWS}.")
