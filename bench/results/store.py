@@ -150,7 +150,14 @@ def load_run(path: Path) -> Run:
     """
     if path.suffix == ".jsonl":
         return _read_journal(path)[0]
-    content = _content(path)
+    return parse_run(_content(path), path)
+
+
+def parse_run(content: bytes, path: Path) -> Run:
+    """Read what a run file holds, wherever it comes from; `path` names it in errors.
+
+    Raises: ResultError as `load_run` does.
+    """
     foreign = _pytest_benchmark(content, path)
     if foreign is not None:
         return foreign

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 import sqlalchemy as sa
 
 from bench import project
@@ -18,7 +17,7 @@ from bench.results.history import tables
 from bench.results.history.database import connected, reason, shown
 from bench.results.history.entry import Writer, text
 from bench.results.record import Run
-from bench.results.store import load_run
+from bench.results.store import load_run, parse_run
 
 # Any number, the same in every process: who makes or changes the tables holds this lock.
 LOCK = 2026_11_22
@@ -155,8 +154,8 @@ class Store:
         ids = list(connection.execute(sa.select(columns.run_id).order_by(columns.run_id)).scalars())
         for run_id in ids:
             content = connection.execute(sa.select(columns.content).where(columns.run_id == run_id)).scalar_one()
-            with contextlib.suppress(msgspec.MsgspecError, ResultError):
-                writer.add(msgspec.json.decode(content, type=Run))
+            with contextlib.suppress(ResultError):
+                writer.add(parse_run(content.encode(), Path(f"{run_id}.json")))
                 count += 1
             if count % AT_ONCE == 0:
                 writer.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import pytest
@@ -13,6 +14,8 @@ from bench.results.history.database import parsed, reason, shown
 from bench.results.history.query import Asked, read_trends
 from bench.results.history.split import Memo
 from bench.results.history.store import opened
+from bench.results.pytest_benchmark.write import document
+from bench.results.store import load_run
 
 
 @pytest.fixture
@@ -88,6 +91,19 @@ def test_tables_of_version_1_become_those_of_version_2_with_all_runs(put, url, t
         assert told[-1] == "made anew from 1 documents"
         assert store.prepare() == []
         assert (count(store, tables.document), count(store, tables.point)) == (2, 1)
+
+
+def test_what_pytest_benchmark_saved_is_made_anew_too(put, url):
+    path = put(0, 1.0, samples_s=[1.0, 1.0, 1.0])
+    path.write_text(json.dumps(document(load_run(path))))
+    with opened(url, "") as store:
+        store.prepare()
+        assert store.push(path) == "pushed"
+        with store.connection.begin():
+            tables.point.drop(store.connection)
+        assert store.prepare() == ["bench_point was missing", "made anew from 1 documents"]
+        (trend,) = read_trends(store.connection, Asked(), Memo()).trends
+        assert trend.points[0].value == 1.0
 
 
 def test_every_version_but_the_first_has_its_step():
