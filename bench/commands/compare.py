@@ -34,7 +34,7 @@ from bench.results.compare import Comparison, compare
 def command(
     operands: tuple[str, ...], names: tuple[str, ...], at: str | None, form: str, no_color: bool, **sweep: Any
 ) -> int:  # fmt: skip
-    """Put A beside B, case by case: a run file, or the name of a device's sheet, which is then modelled.
+    """Put A beside B, case by case: a run file, a device's sheet, which is then modelled, or published figures.
 
     Where a side is a run file, its cases are modelled for the sheets beside it; a run file of several devices is as
     many sides. A package of several dies (Ascend 910C) is shown per die and per package.
@@ -43,6 +43,7 @@ def command(
     bench compare ascend-910c h100-sxm --workload deepseek-r1-decode
     bench compare results/runs/RUN.json h100-sxm
     bench compare before.json after.json
+    bench compare cloudmatrix384 h100-sxm        published figures and the model of the same cases
     """
     alone = len(operands) < 2 and not is_file(operands[0])
     sides = [] if alone else read_operands(operands, names, options.overrides(sweep))

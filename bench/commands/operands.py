@@ -1,4 +1,4 @@
-"""The sides that a person names: run files, device names, which are then modelled."""
+"""The sides that a person names: run files, published figures, device names, which are then modelled."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from bench import project
 from bench.devices.adapter import present_devices
 from bench.devices.sheet import known_sheets
 from bench.errors import DefinitionError, ResultError, listed, nearest
+from bench.measure.anchors import published_rows
 from bench.measure.rows import case_of, modelled_rows
 from bench.results.compare import Operand
+from bench.results.reference import reference_files, references_in
 from bench.results.sessions import fold
 from bench.results.store import load_run
 from bench.workloads.schema import Case
@@ -28,6 +30,7 @@ def read_operands(words: tuple[str, ...], names: tuple[str, ...], overrides: dic
     Raises: DefinitionError for a word that is neither a file nor a sheet; ResultError for a file that cannot be read.
     """
     files = {word: _load(word, words) for word in words if is_file(word)}
+    files |= {word: _published(word) for word in words if word not in files and is_published(word)}
     if files and not names and not overrides:
         operands = itertools.chain.from_iterable(files.values())
         every = [(row, operand.label) for operand in operands for row in operand.rows]
@@ -58,6 +61,25 @@ def is_file(word: str) -> bool:
     if looks and not Path(word).exists():
         raise ResultError(f"{word}: no such file; run files are in {project.runs_folder()}")
     return looks or (Path(word).is_file() and word not in known_sheets())
+
+
+def is_published(word: str) -> bool:
+    """Return whether a word names a file of published figures; a device of that name comes first."""
+    return word in reference_files() and word not in known_sheets()
+
+
+def _published(word: str) -> list[Operand]:
+    """Return published figures as one side for each device in them."""
+    rows = published_rows(references_in(word))
+    devices = list(dict.fromkeys(row.device for row in rows))
+    if not devices:
+        raise DefinitionError(
+            f"'{word}': none of its published figures can be put beside a case; see results/reference"
+        )
+    return [
+        Operand(word if len(devices) == 1 else f"{word}:{device}", [row for row in rows if row.device == device])
+        for device in devices
+    ]
 
 
 def _load(word: str, words: tuple[str, ...]) -> list[Operand]:

@@ -52,7 +52,7 @@ def command(
     operands: tuple[str, ...], outs: tuple[str, ...], form: str | None, names: tuple[str, ...], at: str | None,
     prices: str | None, demand: str | None, title: str | None, **sweep: Any,
 ) -> int:  # fmt: skip
-    """Put A against B and C in one document: run files, or names of device sheets, which are then modelled.
+    """Put A against B and C in one document: run files, files of published figures, or device sheets, then modelled.
 
     Without operands the newest run is reported. The page opens offline and is complete without JavaScript.
 

@@ -44,7 +44,7 @@ def gather(
         side.at_targets = solved_at(side.operand, targets).rows
         side.sweep = side.bought(side.rows)
     for side in sides:
-        if side.operand.environment is None:
+        if any(row.source == "modelled" for row in side.rows) and side.operand.environment is None:
             dtype = _main_dtype(sides)
             decode = _families((row for row in side.rows if row.dtype == dtype), "decode", "batch")
             prefill = _families((row for row in side.rows if row.dtype == dtype), "prefill", "batch")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+
+import msgspec
 
 from bench import project
-from bench.devices.sheet import known_sheets
+from bench.devices.sheet import known_sheets, load_sheet
 from bench.errors import DefinitionError, nearest
-from bench.measure.rows import modelled_rows
+from bench.measure.rows import modelled_rows, new_row, set_work
+from bench.operators.cost import read_cost
+from bench.results.normalize import fill_rates, fill_utilization
 from bench.results.record import Row
 from bench.results.reference import Anchor, Metric, Reference, load_references
 from bench.workloads.model import load_model
@@ -53,6 +57,51 @@ def case_of_reference(reference: Reference) -> Case:
             f"'{wanted.workload}'; name the values until it is one"
         )
     return cases[0]
+
+
+def published_rows(references: Iterable[Reference]) -> list[Row]:
+    """Return published figures as rows of the cases that reproduce them, on each of their devices.
+
+    They have no interval, so no verdict can be more than a ratio; citation and caveats are the rows' notes. Where a
+    package has several dies there is a row of each, one of them worked out. Of two figures of a case the first counts.
+    """
+    every = [reference for reference in references if reference.reproduce is not None]
+    _check(every)
+    rows: dict[tuple[str, str, str], Row] = {}
+    for reference in every:
+        case = case_of_reference(reference)
+        for device in reference.devices:
+            for row in _published_rows(reference, case, device):
+                rows.setdefault((row.device, row.unit, row.case_id), row)
+    return list(rows.values())
+
+
+def _published_rows(reference: Reference, case: Case, device: str) -> list[Row]:
+    sheet = load_sheet(device)
+    dies = sheet.devices_per_package
+    told = 1 if reference.unit == "die" else dies
+    row = new_row(case, device=device, device_name=reference.device_name, unit=sheet.unit, source="published")
+    tokens = (case.batch or 1) * ((case.input_len or 1) if case.phase == "prefill" else 1)
+    if reference.metric.endswith("_tokens_per_s"):
+        row.step_s = tokens * told / case.deployment.tp / reference.value
+    elif reference.metric == "layer_s":
+        row.step_s = reference.value * load_model(case.model or "").layers
+    else:
+        row.step_s = reference.value
+    row.status = "ok"
+    row.notes = [f"{reference.id}: {reference.citation}", *reference.caveats]
+    set_work(row, read_cost(case.program(), case.step(), case.dtype))
+    row.kernels = []
+    fill_rates(row)
+    fill_utilization(row, sheet.peak_flops(case.dtype), sheet.memory_bytes_per_s, achieved=False)
+    if dies == 1:
+        return [row]
+    package = msgspec.structs.replace(row, unit="package", devices=dies, notes=[*row.notes])
+    fill_rates(package, devices_in_unit=dies)
+    for each in (row, package):
+        if each.devices != told:
+            each.notes.append(f"published per {reference.unit}, here per {each.unit}: a package is {dies} dies")
+    return [row, package]
 
 
 def _check(references: list[Reference]) -> None:

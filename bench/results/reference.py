@@ -169,6 +169,17 @@ def load_references() -> list[Reference]:
     return [reference for _, reference in found.values()]
 
 
+def reference_files() -> dict[str, Path]:
+    """Return name -> path of the files of published figures, shipped and own."""
+    return project.definitions("results", PATTERN)
+
+
+def references_in(name: str) -> list[Reference]:
+    """Return the figures of one file, named by its stem: cloudmatrix384, sglang."""
+    path = reference_files()[name]
+    return _read(path, path.stat().st_mtime_ns).entry
+
+
 @lru_cache(maxsize=64)
 def _read(path: Path, changed_ns: int) -> References:  # noqa: ARG001 (a changed file is read again)
     return project.load_toml(path, References)

@@ -113,3 +113,16 @@ def test_a_row_whose_definition_cannot_be_read_names_its_side(ran: Ran) -> None:
     file.write_text(text.replace('"definition": {\n    "workload"', '"definition": {\n    "werkload"'))
     with pytest.raises(ResultError, match=r"run: the definition of 'rms-norm\[m=1,n=4k,bf16\]' cannot be read"):
         read_operands((str(file), "h20"), (), {})
+
+
+def test_published_figures_are_a_side_and_decide_the_cases_of_the_sheet_beside_it() -> None:
+    published, h100 = read_operands(("cloudmatrix384", "h100-sxm"), (), {})
+    assert (published.label, h100.label) == ("cloudmatrix384", "h100-sxm")
+    assert {row.source for row in published.rows} == {"published"}
+    assert {row.unit for row in published.rows} == {"die", "package"}
+    assert set(_ids(published)) == set(_ids(h100))
+
+
+def test_published_figures_that_are_no_case_are_refused() -> None:
+    with pytest.raises(DefinitionError, match="'mlperf': none of its published figures"):
+        read_operands(("mlperf", "h100-sxm"), (), {})

@@ -6,9 +6,9 @@ import pytest
 
 from bench.devices.sheet import known_sheets
 from bench.errors import DefinitionError
-from bench.measure.anchors import anchors, case_of_reference
-from bench.measure.rows import modelled_rows
-from bench.results.reference import load_references
+from bench.measure.anchors import anchors, case_of_reference, published_rows
+from bench.measure.rows import case_of, modelled_rows
+from bench.results.reference import load_references, references_in
 from bench.workloads.model import load_model
 
 DEVICES = ("h800-sxm", "h100-sxm", "ascend-910c")
@@ -162,3 +162,27 @@ def test_a_figure_without_a_device_a_model_or_one_case_is_told_in_one_line(mine,
     assert str(error.value).startswith("published figure 'mine': ")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_published_package_is_a_row_of_the_package_and_of_half_of_it():
+    """CloudMatrix384: 6,688 prompt tokens a second of a 910C package, batch 2 a die of 4,096: 2 * 4096 * 2 / 6688 s."""
+    rows = {(row.phase, row.unit): row for row in published_rows(references_in("cloudmatrix384"))}
+    package, die = rows["prefill", "package"], rows["prefill", "die"]
+    assert (package.source, package.tier, package.interval) == ("published", None, None)
+    assert package.prompt_tokens_per_s == pytest.approx(6688)
+    assert die.prompt_tokens_per_s == pytest.approx(3344)
+    assert package.step_s == die.step_s == pytest.approx(2 * 4096 * 2 / 6688)
+    assert any("2506.12708" in note for note in package.notes)
+    assert die.notes[-1] == "published per package, here per die: a package is 2 dies"
+
+
+def test_a_published_layer_s_time_is_a_step_of_61_layers():
+    rows = {(row.phase, row.unit): row for row in published_rows(references_in("cloudmatrix384"))}
+    assert rows["decode", "die"].step_s == pytest.approx(874e-6 * 61)
+    assert rows["decode", "die"].output_tokens_per_s == pytest.approx(48 / (874e-6 * 61))
+
+
+def test_every_published_row_is_a_modelled_case_s_twin():
+    for row in published_rows(load_references()):
+        twin = next(other for other in modelled_rows(case_of(row), row.device) if other.unit == row.unit)
+        assert (twin.case_id, twin.definition_hash, twin.flops) == (row.case_id, row.definition_hash, twin.flops)

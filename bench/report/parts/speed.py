@@ -149,7 +149,9 @@ def case_table(sides: list[Side]) -> Table:
 def _time(row: Row) -> Cell:
     """A row's time, with what is odd about it: its reason, its flags, what part of the work it covers."""
     cell = of(row, "step_s")
-    cell.note = "; ".join(filter(None, [row.reason, *row.flags, row.scope]))
+    # Of a published row the first notes are its citation and caveats.
+    cited = row.notes if row.source == "published" else []
+    cell.note = "; ".join(filter(None, [row.reason, *row.flags, row.scope, *cited]))
     return cell
 
 
