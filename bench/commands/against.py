@@ -23,12 +23,13 @@ MOST_RUNS = 500
 
 @dataclass
 class Against:
-    """One side's sessions: what they are called, the files they come from, what was accepted in them."""
+    """One side's sessions at the accepted level: what they are called, their files, what was accepted and why."""
 
     label: str
     gathered: Gathered
     files: list[str] = field(default_factory=list)
     reasons: dict[Key, str] = field(default_factory=dict)
+    accepted: list[stored.Accepted] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -57,6 +58,7 @@ def find(words: Sequence[str], runs: set[str]) -> Against:
         label=", ".join(side.label for side in sides), gathered=merged(side.gathered for side in sides),
         files=[file for side in sides for file in side.files],
         reasons={key: reason for side in sides for key, reason in side.reasons.items()},
+        accepted=[one for side in sides for one in side.accepted],
         left_out=[one for side in sides for one in side.left_out],
     ).without(runs)  # fmt: skip
 
@@ -99,7 +101,7 @@ def _file(path: Path) -> Against:
 
 
 def _stored(baseline: stored.Baseline, files: list[str]) -> Against:
-    return Against(baseline.name, baseline.leveled(), files, baseline.reasons())
+    return Against(baseline.name, baseline.leveled(), files, baseline.reasons(), baseline.accepted)
 
 
 def _history(revision: str, runs: set[str]) -> Against:

@@ -80,7 +80,7 @@ def check_runs(asked: Request, second: Asked | None) -> Checked:
         doubts = [key_of(one) for one in sides.first if one.second_look]
         looked.none(doubts, "--no-confirm")
     else:
-        looked = look_again(sides.first, sides.runs, sides.baseline.gathered, sides.rules, asked.rule, second)
+        looked = look_again(sides.first, sides.runs, sides.baseline, sides.rules, asked.rule, second)
     checked = _document(asked, sides, looked)
     path = _kept(sides.candidate.label)
     project.write_atomically(path, msgspec.json.format(msgspec.json.encode(checked), indent=1) + b"\n")

@@ -11,19 +11,22 @@ from pathlib import Path
 
 import msgspec
 
+from bench.commands.against import Against
 from bench.commands.progress import OVERHEAD_S
+from bench.commands.versions import baseline_commit, candidate_place, reference, same_machine
 from bench.devices.achieved import fingerprint as cpu_mark
 from bench.devices.adapter import open_device, present_devices
 from bench.errors import BenchError, listed
 from bench.measure.before import device_facts
-from bench.measure.checkout import checked_out, known_revision, same_code
+from bench.measure.checkout import checked_out
 from bench.measure.runner import Planned
 from bench.measure.turns import Place, in_turns
 from bench.report.terminal import emit
-from bench.results.environment import changes, collect, settings
+from bench.results.environment import collect
+from bench.results.gate.baseline import level
 from bench.results.gate.check import confirm
 from bench.results.gate.conclude import key_of
-from bench.results.gate.gather import Gathered, Key, gather, series
+from bench.results.gate.gather import Key, gather, series
 from bench.results.gate.look import Rule, pairs_needed
 from bench.results.gate.verdict import Confirmed, Judged, Session
 from bench.results.machine import fingerprint
@@ -71,7 +74,7 @@ class _Plan:
 
 
 def look_again(
-    found: Sequence[Judged], runs: Sequence[Run], baseline: Gathered, rules: dict[Key, Rule], rule: Rule, asked: Asked
+    found: Sequence[Judged], runs: Sequence[Run], baseline: Against, rules: dict[Key, Rule], rule: Rule, asked: Asked
 ) -> Looked:
     """Measure what is in doubt again, and judge it by the new samples alone."""
     doubts = [one for one in found if one.second_look and not one.estimated]
@@ -85,44 +88,51 @@ def look_again(
         return looked
     keys = [key_of(one) for one in doubts]
     try:
-        environment = _environment_here({one.device for one in doubts})
-        _same_machine(runs[-1].environment, environment, {one.device for one in doubts})
-        plan = _plan(doubts, runs, rules, rule, asked)
+        devices = {one.device for one in doubts}
+        made = _runs_of(doubts, runs)
+        measured = {row.device for run in made for row in run.rows if row.source == "measured"}
+        environment = _environment_here(devices, measured)
+        for run in made:
+            same_machine(run, environment, devices)
+        plan = _plan(doubts, made, rules, rule, asked)
     except BenchError as error:
         return looked.none(keys, str(error))
     planned = {key_of(one) for one in plan.doubts}
     limit = f"the {seconds(asked.time_s)} of --confirm-time would not do"
     looked.none([key for key in keys if key not in planned], limit)
     try:
-        _measure(plan, runs[-1], baseline, environment, rules, rule, asked, looked)
+        _measure(plan, made[-1], baseline, environment, rules, rule, asked, looked)
     except BenchError as error:
         looked.none([key for key in planned if key not in looked.found], str(error))
     return looked
 
 
-def _environment_here(devices: set[str]) -> Environment:
+def _runs_of(doubts: Sequence[Judged], runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that measured what is in doubt.
+
+    Raises: BenchError where several did, of different code: there is no one candidate to measure again.
+    """
+    places = {(one.device, one.case_id) for one in doubts}
+    found = [
+        run for run in runs if any(row.source == "measured" and (row.device, row.case_id) in places for row in run.rows)
+    ]
+    commits = list(dict.fromkeys(run.environment.commit or "not known" for run in found))
+    if len(commits) > 1:
+        raise BenchError(f"the runs are of different code: commits {listed(commits, 3)}")
+    return found
+
+
+def _environment_here(devices: set[str], beside: set[str]) -> Environment:
+    """Return the environment now of devices to measure, and of those beside them, in a run, that are here."""
     here = present_devices()
     missing = sorted(devices - set(here))
     if missing:
         raise BenchError(f"{', '.join(missing)} is not on this machine")
-    facts = {device: device_facts(device, allow_busy=False)[0] for device in sorted(devices)}
+    facts = {
+        device: device_facts(device, allow_busy=device not in devices)[0]
+        for device in sorted(devices | (beside & set(here)))
+    }
     return collect(["bench", "check"], facts, cpu_mark(open_device("cpu").facts()))
-
-
-def _same_machine(then: Environment, now: Environment, devices: set[str]) -> None:
-    """Raise BenchError where the run cannot be repeated here: it would be something else that is measured."""
-    for device in sorted(devices):
-        if fingerprint(then, device) != fingerprint(now, device):
-            raise BenchError(f"the run's {device} was in another machine than this one, or in another state")
-    moved = _moved(settings(then), settings(now))
-    if moved:
-        raise BenchError(f"the run was made with other software than is here ({listed(moved, 3)})")
-
-
-def _moved(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Return what a checkout of another commit does not bring back: libraries, drivers, the system."""
-    of_the_code = ("commit", "accelbench", "host")
-    return changes(*({key: value for key, value in each.items() if key not in of_the_code} for each in (before, after)))
 
 
 def _plan(doubts: list[Judged], runs: Sequence[Run], rules: dict[Key, Rule], rule: Rule, asked: Asked) -> _Plan:
@@ -139,7 +149,10 @@ def _plan(doubts: list[Judged], runs: Sequence[Run], rules: dict[Key, Rule], rul
         place = (one.device, one.case_id)
         if place in chosen:
             continue
-        case = msgspec.convert(cases[place].definition, Case)
+        try:
+            case = msgspec.convert(cases[place].definition, Case)
+        except msgspec.ValidationError as error:
+            raise BenchError(f"the run's definition of {one.case_id} is none of this version ({error})") from None
         more = [*chosen.values(), Planned(one.device, case, True)]
         while (
             not asked.pairs
@@ -172,12 +185,15 @@ def _cost(cases: list[Planned], pairs: int) -> float:
 
 
 def _measure(
-    plan: _Plan, run: Run, baseline: Gathered, environment: Environment, rules: dict[Key, Rule], rule: Rule,
+    plan: _Plan, run: Run, baseline: Against, environment: Environment, rules: dict[Key, Rule], rule: Rule,
     asked: Asked, looked: Looked,
 ) -> None:  # fmt: skip
-    old_commit, why_alone = _baseline_commit(run, baseline, settings(environment), asked)
+    keys = {key_of(one) for one in plan.doubts}
+    devices = {device for device, _, _ in keys}
+    session = reference(baseline.gathered, keys, {device: fingerprint(environment, device) for device in devices})
+    old_commit, why_alone = baseline_commit(session, run, environment, devices, asked.baseline_python)
     with contextlib.ExitStack() as stack:
-        candidate = _candidate_place(stack, run)
+        candidate = candidate_place(stack, run)
         old: Place | None = None
         if old_commit is not None:
             try:
@@ -194,6 +210,9 @@ def _measure(
     looked.notes.append(f"second look: {plan.pairs} sessions of {len(plan.cases)} cases, {against}")
     new = _sessions("second look, candidate", environment, pairs.candidate)
     before = _sessions("second look, baseline", environment, pairs.baseline)
+    if session is not None and old_commit is not None:
+        # The code of that session knows nothing of what was accepted since.
+        before = {key: _scaled(every, level(baseline.accepted, key, session.label)) for key, every in before.items()}
     for one in plan.doubts:
         key = key_of(one)
         if key[:2] in pairs.failed and len(new.get(key, ())) < FEWEST_PAIRS:
@@ -208,45 +227,6 @@ def _measure(
             looked.not_run[key] = str(error)
 
 
-def _baseline_commit(
-    run: Run, baseline: Gathered, here: dict[str, str], asked: Asked
-) -> tuple[str | None, str]:  # fmt: skip
-    """Return the commit to measure against, or None and why there is none.
-
-    A checkout that differs in nothing from the candidate would withdraw every alarm: what made it may lie elsewhere.
-    """
-    newest = next((one for one in reversed(baseline.sessions) if one.commit), None)
-    if newest is None or newest.commit is None:
-        return None, "the baseline does not know its commit"
-    commit, now = newest.commit, run.environment.commit or ""
-    if commit.endswith("+"):
-        return None, f"the baseline was made of uncommitted changes to {commit[:-1]}"
-    if known_revision(commit) is None:
-        return None, f"commit {commit} is not in this repository"
-    if asked.baseline_python:
-        return commit, ""
-    moved = _moved(newest.settings, here)
-    if moved:
-        return None, f"a checkout does not bring back {listed(moved, 3)}; --baseline-python may"
-    if commit == now or (not now.endswith("+") and now and same_code(commit, now)):
-        return None, f"both sides are of the same code, commit {commit}"
-    return commit, ""
-
-
-def _candidate_place(stack: contextlib.ExitStack, run: Run) -> Place:
-    """Return where the candidate's code is: here, or in a checkout of its commit.
-
-    Raises: BenchError where it is nowhere.
-    """
-    commit = run.environment.commit
-    head = known_revision("HEAD")
-    if commit is None or head is None or (commit.rstrip("+") and head.startswith(commit.rstrip("+"))):
-        return Place(Path.cwd())
-    if commit.endswith("+"):
-        raise BenchError(f"the run was made of uncommitted changes to {commit[:-1]}, and {head[:12]} is here")
-    return stack.enter_context(checked_out(commit, sys.executable))
-
-
 def _sessions(name: str, environment: Environment, rows: dict[tuple[str, str], list[Row]]) -> dict[Key, list[Session]]:
     """Return the sessions of each metric, in the order they were measured; one sitting."""
     numbered = [
@@ -254,6 +234,17 @@ def _sessions(name: str, environment: Environment, rows: dict[tuple[str, str], l
     ]
     gathered, _ = gather(Run(id=name, environment=environment, rows=numbered))
     return {(one.device, one.case_id, one.metric): list(one.sessions) for one in series(gathered)}
+
+
+def _scaled(sessions: list[Session], ratio: float) -> list[Session]:
+    return [
+        msgspec.structs.replace(
+            one,
+            samples=[sample * ratio for sample in one.samples],
+            quartiles=one.quartiles and (one.quartiles[0] * ratio, one.quartiles[1] * ratio),
+        )
+        for one in sessions
+    ]
 
 
 def _tell(asked: Asked, plan: _Plan, turn: int, each: Planned) -> None:

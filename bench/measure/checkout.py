@@ -51,6 +51,26 @@ def same_code(commit: str, other: str, aside: str = "results") -> bool:
     return True
 
 
+def holds(commit: str, path: str) -> bool:
+    """Whether a commit has a file; the path is from the repository's root."""
+    try:
+        _git("cat-file", "-e", f"{commit}:{path}")
+    except BenchError:
+        return False
+    return True
+
+
+def edited_after(when: float, aside: str = "results") -> str | None:
+    """Return a tracked file with uncommitted changes that was written after a time (seconds since 1970), or None."""
+    root = Path(_git("rev-parse", "--show-toplevel"))
+    names = _git("diff", "--name-only", "-z", "HEAD", "--", ":/", f":(exclude){aside}").split("\0")
+    for name in filter(None, names):
+        with contextlib.suppress(OSError):  # one that was deleted has no time
+            if (root / name).stat().st_mtime > when:
+                return name
+    return None
+
+
 def known_revision(name: str) -> str | None:
     """Return the commit that a branch, tag or hash names here, or None."""
     try:

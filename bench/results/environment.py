@@ -141,10 +141,14 @@ def _first_line(path: str) -> str:
 
 
 def commit() -> str | None:
-    """Return the git commit of the current folder, with "+" where it has changes, or None outside a repository."""
+    """Return the git commit of the current folder, with "+" where it has changes, or None outside a repository.
+
+    Changes of `results` here are none: a baseline that was just added to makes no other code.
+    """
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
-        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "") if head else None
+        changed = head and _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude)results")
+        return f"{head}{'+' if changed else ''}" if head else None
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from bench.commands import second_look
+from bench.commands.against import Against
 from bench.commands.second_look import Asked, look_again
 from bench.measure.turns import Pairs
+from bench.results.gate.baseline import Baseline
 from bench.results.gate.check import check
 from bench.results.gate.gather import gather, merged, series
 from bench.results.gate.look import Rule
@@ -35,7 +37,7 @@ def here(monkeypatch, tmp_path, environment):
     monkeypatch.chdir(tmp_path)
     told = {"cpu": {"name": "A CPU", "cores": "2"}}
     now = {"devices": told, "packages": {"torch": "2.13.0"}}
-    monkeypatch.setattr(second_look, "_environment_here", lambda devices: environment(**now))
+    monkeypatch.setattr(second_look, "_environment_here", lambda devices, beside: environment(**now))
     return now
 
 
@@ -92,7 +94,8 @@ def turns(monkeypatch, row):
 def looked(old, new, **asked):
     baseline, candidate = merged(gather(each)[0] for each in old), gather(new)[0]
     first = check(series(baseline, fewest=5, like=candidate), series(candidate))
-    return first, look_again(first, [new], baseline, {}, Rule(), Asked(**{"time_s": 600.0, "quiet": True, **asked}))
+    against = Against("main", baseline)
+    return first, look_again(first, [new], against, {}, Rule(), Asked(**{"time_s": 600.0, "quiet": True, **asked}))
 
 
 NOISY = [1.0, 1.02, 0.98, 1.01, 0.99, 1.0, 1.015, 0.985]
@@ -209,3 +212,40 @@ def test_the_number_of_pairs_is_what_was_asked_for(ran, turns):
     asked = turns({"a": (1.0, 1.2)})
     looked([ran("1", {"a": NOISY})], ran("2", {"a": [1.3]}), pairs=11)
     assert asked["rounds"] == 11
+
+
+@pytest.mark.parametrize(("new", "outcome"), [(1.2, "withdrawn"), (1.44, "confirmed")])
+def test_what_was_accepted_is_no_alarm_of_the_pairs_either(ran, turns, commits, new, outcome):
+    """The baseline's commit is of before the accepted +20 %: the pairs see it, and must not raise it again."""
+    asked = turns({"a": (1.0, new)})
+    base = Baseline(name="main")
+    base.add(gather(ran("1", {"a": NOISY}, commit=commits[0]))[0])
+    base.accept("a", gather(ran("2", {"a": [1.2]}))[0], "wanted", "2026-11-22")
+    against = Against("main", base.leveled(), accepted=base.accepted)
+    run = ran("3", {"a": [1.28 if outcome == "withdrawn" else 1.44]}, commit=commits[2])
+    first = check(series(against.gathered, fewest=5), series(gather(run)[0]))
+    found = look_again(first, [run], against, {}, Rule(), Asked(600.0, quiet=True))
+    assert asked["baseline"] is not None
+    (second,) = found.found.values()
+    assert second.outcome == outcome, second
+    assert second.judged.ratio == pytest.approx(new / 1.2, rel=0.01)
+
+
+def test_runs_of_different_code_are_no_one_candidate(ran, turns, commits):
+    asked = turns({})
+    old = gather(ran("1", {"a": NOISY}))[0]
+    runs = [ran("2", {"a": [1.2]}, commit=commits[0]), ran("3", {"a": [1.2]}, commit=commits[1])]
+    first = check(series(old, fewest=5), series(merged(gather(run)[0] for run in runs)))
+    found = look_again(first, runs, Against("main", old), {}, Rule(), Asked(600.0, quiet=True))
+    (why,) = found.not_run.values()
+    assert f"different code: commits {commits[0]}, {commits[1]}" in why
+    assert not asked
+
+
+def test_a_definition_of_another_version_is_a_reason_and_no_traceback(ran, turns):
+    turns({})
+    new = ran("2", {"a": [1.3]})
+    new.rows[0].definition = {"workload": "a"}
+    _, found = looked([ran("1", {"a": NOISY})], new)
+    (why,) = found.not_run.values()
+    assert "none of this version" in why

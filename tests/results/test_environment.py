@@ -173,6 +173,19 @@ def test_a_commit_with_changes_is_marked(tmp_path, monkeypatch):
     assert commit() == clean + "+"
 
 
+def test_a_baseline_that_was_added_to_makes_no_other_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "main.json").write_text("one")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    clean = commit()
+    (tmp_path / "results" / "main.json").write_text("two")
+    assert commit() == clean
+    assert not clean.endswith("+")
+
+
 def test_a_git_that_does_not_answer_costs_the_commit_only(monkeypatch):
     def hang(words, timeout, **_):
         raise subprocess.TimeoutExpired(words, timeout)

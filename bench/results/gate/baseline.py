@@ -64,14 +64,15 @@ class Baseline(Gathered, kw_only=True):
 
     def leveled(self) -> Gathered:
         """Return the sessions with those from before an accepted change brought to the accepted level."""
-        cases = []
-        for held in self.cases:
-            values = dict(held.values)
-            for one in self.accepted:
-                if (one.device, one.case_id, one.metric) == held.key and one.ratio is not None:
-                    for label in set(one.before) & set(values):
-                        values[label] = _scaled(values[label], one.ratio)
-            cases.append(msgspec.structs.replace(held, values=values))
+        cases = [
+            msgspec.structs.replace(
+                held,
+                values={
+                    label: _scaled(value, level(self.accepted, held.key, label)) for label, value in held.values.items()
+                },
+            )
+            for held in self.cases
+        ]
         return Gathered(sessions=self.sessions, cases=cases, machines=self.machines)
 
     def reasons(self) -> dict[Key, str]:
@@ -151,6 +152,15 @@ def matches(case_id: str, pattern: str) -> bool:
     """Whether a case id matches: as a whole, by its workload, or by * and ?; brackets mean themselves."""
     plain = pattern.replace("[", "[[]")
     return case_id == pattern or case_id.partition("[")[0] == pattern or fnmatch.fnmatchcase(case_id, plain)
+
+
+def level(accepted: Collection[Accepted], key: Key, label: str) -> float:
+    """Return what a session's values of one metric are to be multiplied by: all ratios accepted since it was made."""
+    return math.prod(
+        one.ratio
+        for one in accepted
+        if one.ratio is not None and (one.device, one.case_id, one.metric) == key and label in one.before
+    )
 
 
 def _scaled(value: Value, ratio: float) -> Value:
