@@ -226,6 +226,8 @@ def summary(axis: Axis, found: Sequence[Verdict]) -> str:
         return f"{front}{first.a if a else first.b} better on {a or b} of {n} readings" + _rest(n - (a or b))
     if all(verdict.reading.endswith(f"equal within {EQUAL:.0%}") for verdict in read):
         return f"{front}equal within {EQUAL:.0%} on all {n} readings"
+    if all(verdict.interval is None for verdict in read):
+        return f"{front}cannot tell: no interval on {n} readings"
     return f"{front}cannot tell apart on {n} readings"
 
 

@@ -129,3 +129,9 @@ def test_percentiles_are_shown_where_a_run_has_samples_for_them(two):
     table = rebuilt(two).sections[1].tables[-1]
     assert table.columns[-1].name == "p90 of the step"
     assert [row[-1].value for row in table.rows][:2] == [0.02, None]
+
+
+def test_a_curve_over_the_batch_needs_two_batches_of_one_side(two):
+    for side in two:
+        side.sweep = side.rows[:1]
+    assert not [c for c in rebuilt(two).sections[1].charts if c.kind == "curve"]

@@ -134,3 +134,9 @@ def test_an_axis_is_one_sentence(decode, rates, words):
 def test_every_axis_has_a_reason_for_nothing(decode):
     a, b = operand("A", decode()), operand("B", decode())
     assert all(missing(axis, a, b).why for axis in AXES)
+
+
+def test_readings_without_intervals_tell_nothing_and_say_why(decode):
+    rows = [decode(200.0, case_id=f"c{n}", workload=f"w{n}", interval=None) for n in range(2)]
+    found = verdicts(operand("A", *rows), operand("B", *rows))
+    assert summary("throughput", found) == "cannot tell: no interval on 2 readings"

@@ -28,14 +28,18 @@ def speed(sides: list[Side], targets: list[Target]) -> Section:
 
 
 def families(sides: list[Side], phase: str) -> list[tuple[str, str, int]]:
-    """Return the (workload, dtype, context or prompt length) of which the sides have several points, the most first."""
-    count: dict[tuple[str, str, int], int] = {}
+    """Return the (workload, dtype, length) of which some side has several batches, the most points first."""
+    found: dict[tuple[str, str, int], list[set[int]]] = {}
     for side in sides:
+        mine: dict[tuple[str, str, int], set[int]] = {}
         for row in side.sweep:
             if row.phase == phase and row.status == "ok" and (row.routing or "uniform") == _routing(side, row):
                 key = (row.workload, row.dtype, (row.context if phase == "decode" else row.input_len) or 0)
-                count[key] = count.get(key, 0) + 1
-    return sorted((key for key, n in count.items() if n > 1), key=lambda key: -count[key])[:2]
+                mine.setdefault(key, set()).add(row.batch or 0)
+        for key, batches in mine.items():
+            found.setdefault(key, []).append(batches)
+    several = [key for key, each in found.items() if max(map(len, each)) > 1]
+    return sorted(several, key=lambda key: -sum(map(len, found[key])))[:2]
 
 
 def _routing(side: Side, row: Row) -> str:
