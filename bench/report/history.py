@@ -13,6 +13,7 @@ import msgspec
 from bench.report.cells import MARKS, number
 from bench.report.layout import Column, Table, plain
 from bench.results.history.document import History
+from bench.results.history.split import ENOUGH
 from bench.results.history.trend import Change, Trend
 from bench.units import MISSING, signed
 
@@ -95,6 +96,9 @@ def _notes(history: History, several_definitions: bool) -> list[str]:
         f" {history.last} runs of each series, from {history.origin}",
         f"trend: oldest left, full height is at least {LEAST_SPAN:.0%}; change: docs/history.md says how it is found",
     ]
+    few = sum(one.source == "measured" and len(one.points) < ENOUGH for one in history.trends)
+    if few:
+        notes.append(f"fewer than {ENOUGH} runs: a change can hardly be told from chance yet ({few} series)")
     if any(one.source == "modelled" for one in history.trends):
         notes.append("~ modelled, not measured: without noise, so that every difference is a change of the model")
     if several_definitions:
@@ -172,7 +176,7 @@ def _size(change: Change) -> str:
     if change.interval is None:
         return signed(change.share)
     low, high = change.interval
-    return f"{signed(change.share)} ({signed(low)} to {signed(high)}, p {change.p:.3f})"
+    return f"{signed(change.share)} ({signed(low)} to {signed(high)})"
 
 
 def as_json(history: History) -> str:

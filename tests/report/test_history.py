@@ -41,7 +41,7 @@ def change(at, before, after, **fields):
     return Change(**{
         "at": at, "created": f"2026-11-{at + 1:02}T12:00:00+00:00", "before": f"run-{at}", "after": f"run-{at + 1}",
         "commits": (f"c{at}", f"c{at + 1}"), "level_before": before, "level_after": after, "share": share,
-        "interval": (share - 0.01, share + 0.01), "p": 0.005, "worse": share > 0, "changed": [], **fields,
+        "interval": (share - 0.01, share + 0.01), "worse": share > 0, "changed": [], **fields,
     })  # fmt: skip
 
 
@@ -84,11 +84,11 @@ def test_what_got_slower_stands_first_with_what_coincides():
     assert changes_text(history(slower, faster)).splitlines() == [
         "got slower: 1",
         "  2026-11-02 after commit c1, by c2; settings: torch 2.9.0 -> 2.9.1",
-        "    tiny[b=1] on cpu (3f2a00000000): 1.00 s -> 1.20 s, +20% (+19% to +21%, p 0.005), measured",
+        "    tiny[b=1] on cpu (3f2a00000000): 1.00 s -> 1.20 s, +20% (+19% to +21%), measured",
         "",
         "got faster: 1",
         "  2026-11-02 after commit c1, by c2; no setting differs",
-        "    tiny[b=2] on cpu (3f2a00000000): 1.00 s -> 800 ms, -20% (-21% to -19%, p 0.005), measured",
+        "    tiny[b=2] on cpu (3f2a00000000): 1.00 s -> 800 ms, -20% (-21% to -19%), measured",
     ]
 
 
@@ -124,7 +124,7 @@ def test_a_metric_that_is_no_time_gets_worse_not_slower():
 
 
 def test_a_modelled_number_is_marked_wherever_it_stands():
-    modelled = trend(1.0, 1.2, source="modelled", changes=[change(1, 1.0, 1.2, interval=None, p=None)])
+    modelled = trend(1.0, 1.2, source="modelled", changes=[change(1, 1.0, 1.2, interval=None)])
     text = changes_text(history(modelled))
     assert "~1.00 s -> ~1.20 s, +20%, modelled" in text
     (line,) = history_table(history(modelled)).rows

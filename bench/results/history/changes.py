@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import zlib
 from collections.abc import Sequence
 from functools import cache
 
@@ -25,8 +26,7 @@ Values = NDArray[np.float64]
 
 # A level needs this many runs.
 FEWEST = 3
-SIGNIFICANCE = 0.01
-# The fewest that can be significant: none of them may have a split as strong.
+# None of them may have a split as strong: a permutation test at 1 %.
 SHUFFLES = 99
 SEED = 20261122
 # Changes that are within the floor, one by one, look like moods too; beyond this they would hide what they add up to.
@@ -42,28 +42,27 @@ def splits(values: Sequence[float]) -> list[Split]:
     one that misses this by most goes first and its two levels become one: several small steps may add up.
     """
     logs = np.log(np.asarray(values, dtype=np.float64))
-    found: dict[int, float] = {}
+    found: set[int] = set()
     todo = [(0, len(logs))]
     while todo:
         start, end = todo.pop()
-        strong = strongest(logs[start:end])
-        if strong is not None:
-            at = start + strong[0]
-            found[at] = strong[1]
-            todo += [(start, at), (at, end)]
+        at = strongest(logs[start:end])
+        if at is not None:
+            found.add(start + at)
+            todo += [(start, start + at), (start + at, end)]
     while found:
-        kept = _sized(logs, found)
+        kept = _sized(logs, sorted(found))
         weakest = min(kept, key=_beyond)
         if _beyond(weakest) > FLOOR:
             return kept
-        del found[weakest.at]
+        found.remove(weakest.at)
     return []
 
 
-def strongest(logs: Values) -> tuple[int, float] | None:
-    """Return position and p of the strongest split of a series, or None where it is not significant.
+def strongest(logs: Values) -> int | None:
+    """Return the position of the strongest split of a series, or None where it is not significant.
 
-    Shuffling stops as soon as the answer can only be no (Besag and Clifford, Biometrika 78, 1991).
+    Shuffling stops at the first order that has one as strong (Besag and Clifford, Biometrika 78, 1991).
     """
     n = len(logs)
     # Without a pair of values that lie further apart than the floor there can be no change beyond it.
@@ -71,15 +70,15 @@ def strongest(logs: Values) -> tuple[int, float] | None:
         return None
     strength = strengths(logs[None])[0]
     at, seen = int(np.argmax(strength.max(axis=1))) + 1, float(strength.max())
-    may_exceed = math.floor(SIGNIFICANCE * (SHUFFLES + 1)) - 1
-    orders, exceeded, together = _orders(n), 0, max(1, MOST_NUMBERS // n**2)
-    for start in range(0, SHUFFLES, together):
-        shuffled = strengths(logs[orders[start : start + together]])
+    together = max(1, MOST_NUMBERS // n**2)
+    # From the values: the same runs have the same answer, and no two series share their luck.
+    rng = np.random.default_rng([SEED, zlib.crc32(logs.tobytes())])
+    for done in range(0, SHUFFLES, together):
+        orders = np.argsort(rng.random((min(together, SHUFFLES - done), n)), axis=1)
         # The sums of a shuffled series are rounded differently.
-        exceeded += int((shuffled.max(axis=(1, 2)) >= seen * (1 - 1e-9)).sum())
-        if exceeded > may_exceed:
+        if (strengths(logs[orders]).max(axis=(1, 2)) >= seen * (1 - 1e-9)).any():
             return None
-    return at, (exceeded + 1) / (SHUFFLES + 1)
+    return at
 
 
 def strengths(series: Values) -> Values:
@@ -112,22 +111,16 @@ def _weights(n: int) -> tuple[Values, Values, Values]:
     return np.where(fits, xy + 2 * yy, 0), np.where(fits, -xy - xx - yy, 0), np.where(fits, -yy, 0)
 
 
-@cache
-def _orders(n: int) -> NDArray[np.intp]:
-    """Return the shufflings of a series of this length, the same ones every time: the same runs, the same answer."""
-    return np.argsort(np.random.default_rng(SEED).random((SHUFFLES, n)), axis=1)
-
-
-def _sized(logs: Values, found: dict[int, float]) -> list[Split]:
-    """Return splits (position -> p) with their sizes: each from the runs of the two levels beside it."""
-    levels = np.split(logs, sorted(found))
+def _sized(logs: Values, found: list[int]) -> list[Split]:
+    """Return splits with their sizes, each from the runs of the two levels beside it."""
+    levels = np.split(logs, found)
     factor = _widening(levels)
     splits = []
-    for at, (before, after) in zip(sorted(found), itertools.pairwise(levels), strict=True):
+    for at, (before, after) in zip(found, itertools.pairwise(levels), strict=True):
         change, low, high = _difference(before, after, factor)
         splits.append(Split(
             at=at, before=math.exp(np.median(before)), after=math.exp(np.median(after)), share=math.expm1(change),
-            interval=(math.expm1(low), math.expm1(high)), p=found[at],
+            interval=(math.expm1(low), math.expm1(high)),
         ))  # fmt: skip
     return splits
 

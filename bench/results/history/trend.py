@@ -29,8 +29,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A change of level between two neighbouring runs, `before` and `after` (their ids); at: position of `after`.
 
-    share: of the level before (0.05: 5 % more), with its 95 % interval; p: of the permutation test; both are null where
-    values are modelled and have no noise. changed: settings that differ between the two runs, one line each.
+    share: of the level before (0.05: 5 % more), with its 95 % interval; null where values are modelled, without noise.
+    changed: settings that differ between the two runs, one line each.
     """
 
     at: int
@@ -42,7 +42,6 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     level_after: float
     share: float
     interval: tuple[float, float] | None
-    p: float | None
     worse: bool
     changed: list[str]
 
@@ -130,7 +129,7 @@ def _change(
 
     return Change(
         at=split.at, created=date(after.at), before=before.run, after=after.run, commits=(before.commit, after.commit),
-        level_before=split.before, level_after=split.after, share=split.share, interval=split.interval, p=split.p,
+        level_before=split.before, level_after=split.after, share=split.share, interval=split.interval,
         worse=(split.share > 0) == lower, changed=changes(told(before), told(after)),
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bench.results.history.changes import FEWEST, SHUFFLES, splits, strengths, strongest
+from bench.results.history.changes import FEWEST, splits, strengths, strongest
 
 
 def noisy(levels, noise, seed=1):
@@ -47,7 +47,6 @@ def test_a_step_is_found_where_it_is_with_its_size_and_interval():
     assert split.share == pytest.approx(0.05, abs=0.005)
     assert split.interval[0] < 0.05 < split.interval[1]
     assert (split.before, split.after) == (pytest.approx(2.0, rel=0.005), pytest.approx(2.1, rel=0.005))
-    assert split.p == 1 / (SHUFFLES + 1)
 
 
 def test_a_spell_that_is_over_is_two_changes():
@@ -120,7 +119,7 @@ def test_alternating_values_have_no_change():
     assert splits([1.0, 1.1] * 20) == []
 
 
-def test_p_is_the_share_of_orders_with_a_split_as_strong():
+def test_six_runs_are_too_few_to_tell_a_change_from_chance():
     # Six values have 20 ways to be shared out in threes, 2 of which part the low from the high; about a tenth of the
     # shufflings are as strong, so that six runs can never be called a change.
     assert strongest(np.log([1.0, 1.001, 1.002, 2.0, 2.001, 2.002])) is None

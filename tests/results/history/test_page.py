@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.results.history.changes import SHUFFLES, SIGNIFICANCE, splits
+from bench.results.history.changes import SHUFFLES, splits
 from bench.results.history.split import FLOOR
 
 PAGE = Path(__file__).parents[3] / "docs" / "history.md"
@@ -174,7 +174,7 @@ def test_a_step_of_five_percent_is_found_on_quiet_and_typical_machines(shown):
 
 def test_the_page_states_the_constants_of_the_code(page):
     assert f"{SHUFFLES} shufflings" in page
-    assert f"at {SIGNIFICANCE:.0%}" in page
+    assert f"at {1 / (SHUFFLES + 1):.0%}" in page
     assert f"floor of {FLOOR:.0%}" in page
 
 

@@ -13,7 +13,7 @@ STEP = [1.0, 1.001, 0.999, 1.0, 1.002, 0.998, 1.5, 1.501, 1.499, 1.5, 1.502, 1.4
 
 def test_modelled_values_change_wherever_they_differ():
     (first, second) = exact_splits([2.0, 2.0, 2.5, 2.5, 2.0])
-    assert first == Split(at=2, before=2.0, after=2.5, share=0.25, interval=None, p=None)
+    assert first == Split(at=2, before=2.0, after=2.5, share=0.25, interval=None)
     assert (second.at, second.share) == (4, pytest.approx(-0.2))
 
 

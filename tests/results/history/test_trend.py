@@ -135,7 +135,7 @@ def test_a_modelled_series_changes_by_the_least_difference(put, trends):
     put(1, 1.0, source="modelled", tier="sheet")
     put(2, 1.001, source="modelled", tier="sheet", bench_version="0.2.0")
     (change,) = trends()[0].changes
-    assert (change.at, change.p, change.changed) == (2, None, ["accelbench 0.1.0 -> 0.2.0"])
+    assert (change.at, change.interval, change.changed) == (2, None, ["accelbench 0.1.0 -> 0.2.0"])
 
 
 def test_a_series_survives_a_rename_that_a_person_tells(put, trends):
