@@ -14,6 +14,7 @@ import pytest
 COMMANDS = (
     "--help", "run --help", "history --help", "push --help", "devices", "workloads", "workloads gemm", "explain mfu", "completion bash",
     "compare ascend-910c h100-sxm --workload deepseek-r1-decode", "run gemm -d h100-sxm", "run gemm --dry-run",
+    "report --help", "report h100-sxm h20 --workload rms-norm --format json",
 )  # fmt: skip
 
 # Runs a command as the installed one does, then tells on stderr what it loaded.
@@ -57,6 +58,7 @@ def _cpu_seconds(folder: Path, *words: str) -> float:
 @pytest.mark.parametrize(("line", "most_s"), [
     ("--help", 0.25), ("devices", 0.5), ("run gemm -d h100-sxm", 0.75),
     ("compare ascend-910c h100-sxm --workload deepseek-r1-decode", 1.0),
+    pytest.param("report ascend-910c h100-sxm h20 -o report.html", 10.0, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_start_up_is_quick(tmp_path: Path, line: str, most_s: float) -> None:
     slower = max(1.0, _cpu_seconds(tmp_path, "-c", LOOP) / 0.1)
