@@ -9,7 +9,7 @@ from bench.units import GIGA, TERA, scaled
 
 
 class Normalized(msgspec.Struct, frozen=True, kw_only=True):
-    """A row's tokens per second for each of something; `basis` says of what exactly, `value` is None where it is why."""
+    """A row's tokens per second for each of something; `basis` says of what, or why `value` is None."""
 
     per: str
     unit: str
