@@ -141,7 +141,7 @@ def milliseconds(created: str) -> int:
         moment = datetime.datetime.fromisoformat(created.strip().replace("Z", "+00:00"))
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=datetime.timezone.utc)
-        return int(moment.timestamp() * 1000)
+        return int(moment.astimezone(datetime.timezone.utc).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise ResultError(f"created is {created[:40]!r}, not a date such as 2026-11-21T12:00:00+00:00") from None
 

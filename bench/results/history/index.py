@@ -34,7 +34,16 @@ Tell = Callable[[str], None]
 Stamp = tuple[int, int]
 
 
-@dataclass
+@dataclass(frozen=True)
+class Listed:
+    """What lies below a folder: run files with mtime in ns and size, journals, and what cannot be listed, with why."""
+
+    files: dict[str, Stamp] = field(default_factory=dict)
+    journals: list[str] = field(default_factory=list)
+    closed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Indexed:
     """What an index holds. unreadable: file -> reason; journals: runs that are being written, or were interrupted."""
 
@@ -50,12 +59,12 @@ def ask(folder: Path, question: Callable[[Indexed], Answer], tell: Tell, *, rebu
     Each is told with its reason. Raises: ResultError for a folder that cannot be listed.
     """
     path = folder / NAME
-    files, journals = found_files(folder)
+    found = listing(folder)
     # Without runs there is nothing to keep, and perhaps no folder.
-    for again in (False, True) if files else ():
+    for again in (False, True) if found.files else ():
         try:
             with connected(sa.URL.create("sqlite", database=str(path))) as connection:
-                return question(_refreshed(connection, folder, files, journals, tell, rebuild=rebuild))
+                return question(_refreshed(connection, folder, found, tell, rebuild=rebuild))
         except sa.exc.DatabaseError as error:
             reason = str(error.orig or error)
             if again or any(word in reason for word in REFUSALS):
@@ -64,20 +73,18 @@ def ask(folder: Path, question: Callable[[Indexed], Answer], tell: Tell, *, rebu
         with contextlib.suppress(OSError):
             for end in ("", "-wal", "-shm"):
                 Path(f"{path}{end}").unlink(missing_ok=True)
-    if files:
+    if found.files:
         tell(f"{project.shown(path)}: cannot be used ({reason}); without it the run files are read anew each time")
     with connected(sa.make_url("sqlite://")) as connection:
-        return question(_refreshed(connection, folder, files, journals, tell))
+        return question(_refreshed(connection, folder, found, tell))
 
 
-def found_files(folder: Path) -> tuple[dict[str, Stamp], list[str]]:
-    """Return path -> (mtime in ns, size) of every run file below a folder, and the journals in it.
+def listing(folder: Path) -> Listed:
+    """Return what lies below a folder, but hidden files and folders, and links to folders, which may lead in circles.
 
-    Hidden files and folders are left out, and links to folders, which may lead in circles.
-    Raises: ResultError for a folder that cannot be listed.
+    Raises: ResultError where the folder itself cannot be listed.
     """
-    files: dict[str, Stamp] = {}
-    journals: list[str] = []
+    found = Listed()
     todo = [("", str(folder))]
     while todo:
         prefix, place = todo.pop()
@@ -88,16 +95,20 @@ def found_files(folder: Path) -> tuple[dict[str, Stamp], list[str]]:
                     if name.startswith("."):
                         continue
                     if name.endswith(".json"):
-                        files[prefix + name if name.isascii() else _key(prefix + name)] = _stamp(entry)
+                        found.files[prefix + name if name.isascii() else _key(prefix + name)] = _stamp(entry)
                     elif name.endswith(".jsonl"):
-                        journals.append(_key(prefix + name))
+                        found.journals.append(_key(prefix + name))
                     elif entry.is_dir(follow_symlinks=False):
                         todo.append((_key(f"{prefix}{name}/"), entry.path))
         except FileNotFoundError:
             continue  # gone since it was listed, or no runs yet
         except OSError as error:
-            raise ResultError(f"{place}: cannot be listed ({(error.strerror or 'error').lower()})") from None
-    return files, journals
+            reason = f"cannot be listed ({(error.strerror or 'error').lower()})"
+            if not prefix:
+                raise ResultError(f"{place}: {reason}") from None
+            found.closed[prefix] = reason
+    found.journals.sort()
+    return found
 
 
 def _stamp(entry: os.DirEntry[str]) -> Stamp:
@@ -114,10 +125,10 @@ def _key(path: str) -> str:
 
 
 def _refreshed(
-    connection: sa.Connection, folder: Path, files: dict[str, Stamp], journals: list[str], tell: Tell, *,
-    rebuild: bool = False,
+    connection: sa.Connection, folder: Path, found: Listed, tell: Tell, *, rebuild: bool = False
 ) -> Indexed:  # fmt: skip
     """Take out what is gone or has changed, take in what is new."""
+    files = found.files
     with connection.begin():
         version = tables.version_of(connection)
         known = _known(connection) if version == tables.VERSION and not rebuild else None
@@ -129,7 +140,9 @@ def _refreshed(
             if known is None and version is not None:
                 tables.drop(writing)
             tables.create(writing, tables.INDEX)
-            _take_out(writing, [path for path, stamp in _known(writing).items() if files.get(path) != stamp])
+            stale = [path for path, stamp in _known(writing).items() if files.get(path) != stamp]
+            # A file that is there, and was not when the folder was listed, another process has taken in since.
+            _take_out(writing, [path for path in stale if path in files or not os.path.lexists(folder / path)])
             known = _known(writing)
         new = sorted(files.keys() - known.keys())
         if len(new) >= MANY:
@@ -141,7 +154,7 @@ def _refreshed(
     with connection.begin():
         reasons = sa.select(tables.file.c.path, tables.file.c.reason).where(tables.file.c.run.is_(None))
         unreadable = {line.path: line.reason for line in connection.execute(reasons.order_by(tables.file.c.path))}
-    return Indexed(connection, unreadable, sorted(journals))
+    return Indexed(connection, unreadable | found.closed, found.journals)
 
 
 def _known(connection: sa.Connection) -> dict[str, Stamp]:

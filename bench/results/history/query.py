@@ -28,10 +28,11 @@ Points = dict[tuple[int, int], tuple[int, list[float]]]
 
 @dataclass(frozen=True)
 class Asked:
-    """names: workloads, case ids, their beginnings, or patterns with `*`; none means all. The same goes for devices.
+    """What is asked of a history. An empty name or list of names means all.
 
-    machine: a fingerprint or its beginning. last: so many runs of each series. was: old name of a workload -> its name
-    now; what bears the new name then is one series, whatever its definitions.
+    names: workloads, case ids, beginnings of these with their bracket, or patterns with `*`. machine: a fingerprint or
+    its beginning. last: so many runs of each series. was: old name of a workload -> its name now; what bears the new
+    name then is one series, whatever its definitions.
     """
 
     names: tuple[str, ...] = ()
@@ -115,8 +116,9 @@ def _one_of(noun: str, name: str, known: Collection[str]) -> None:
 
 
 def _pattern(name: str) -> re.Pattern[str]:
-    """A case id or the beginning of one; `*` stands for anything, brackets for themselves."""
-    return re.compile(".*".join(re.escape(part) for part in name.split("*")), re.DOTALL)
+    """A case id, or the beginning of one in its brackets; `*` stands for anything, brackets for themselves."""
+    text = ".*".join(re.escape(part) for part in name.split("*"))
+    return re.compile(text if "[" in name or "*" in name else rf"{text}\Z", re.DOTALL)
 
 
 def _named(line: Any, was: dict[str, str]) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from bench.errors import ResultError
 from bench.results.history import database, index, tables
-from bench.results.history.index import NAME, ask, found_files, remembered
+from bench.results.history.index import NAME, Listed, ask, listing, remembered
 from bench.results.history.query import Asked, read_trends
 from bench.results.history.split import Memo
 
@@ -37,13 +37,13 @@ def values(found):
 
 
 def test_a_folder_that_is_not_there_holds_no_runs(tmp_path):
-    assert found_files(tmp_path / "none") == ({}, [])
+    assert listing(tmp_path / "none") == Listed()
 
 
 def test_a_file_in_place_of_the_folder_is_told(tmp_path):
     (tmp_path / "runs").write_text("")
     with pytest.raises(ResultError, match="cannot be listed"):
-        found_files(tmp_path / "runs")
+        listing(tmp_path / "runs")
 
 
 def test_runs_are_found_in_folders_below_but_not_in_hidden_ones(put, look):
@@ -119,6 +119,29 @@ def test_what_cannot_be_read_is_listed_with_its_reason_and_stops_nothing(put, lo
         "part.json": "not complete", "link.json": "no such file", "empty.json": "cut off",
     }  # fmt: skip
     assert {path for path, part in expected.items() if part in unreadable.get(path, "")} == set(expected)
+
+
+def test_a_folder_below_that_may_not_be_listed_is_told_and_stops_nothing(put, look, folder, monkeypatch):
+    put(0, 1.0)
+    (folder / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(place):
+        if str(place).endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert look() == ([1.0], {"closed/": "cannot be listed (permission denied)"}, [])
+
+
+def test_a_run_that_came_while_the_folder_was_listed_stays(put, look, folder, monkeypatch):
+    put(0, 1.0)
+    before = listing(folder)
+    put(1, 2.0)
+    assert values(look()) == [1.0, 2.0]
+    monkeypatch.setattr(index, "listing", lambda _: before)
+    assert values(look()) == [1.0, 2.0]
 
 
 def test_a_name_that_is_not_utf8_is_told_and_not_read_again_and_again(put, look, folder):

@@ -155,12 +155,14 @@ def test_definitions_of_one_name_are_joined_where_a_person_says_so(put, trends):
 
 
 @pytest.mark.parametrize(("name", "found"), [
-    ("tiny-decode", 2), ("tiny-decode[b=1,ctx=1k]", 1), ("tiny-decode[b=1", 1), ("tiny*ctx=2k*", 1), ("*", 3),
+    ("tiny-decode", 2), ("tiny-decode[b=1,ctx=1k]", 1), ("tiny-decode[b=1", 1), ("tiny*ctx=2k*", 1), ("*", 4), ("gemm", 1),
+    ("gemm-large", 1), ("gemm[m=1]", 1), ("gemm*", 2),
 ])  # fmt: skip
 def test_cases_are_asked_for_by_workload_beginning_or_pattern(put, trends, name, found):
     put(0, 1.0, case_id="tiny-decode[b=1,ctx=1k]")
     put(1, 1.0, case_id="tiny-decode[b=2,ctx=2k]")
     put(2, 1.0, case_id="gemm[m=1]", workload="gemm")
+    put(3, 1.0, case_id="gemm-large[m=1]", workload="gemm-large")
     assert len(trends(names=(name,))) == found
 
 
@@ -201,3 +203,19 @@ def test_more_series_than_a_database_takes_numbers_at_once(put, trends):
     for number in range(1100):
         put(0, 1.0, case_id=f"tiny[{number}]", run_id=f"{number}")
     assert len(trends()) == 1100
+
+
+@pytest.mark.parametrize(("created", "shown"), [
+    ("2026-01-01T12:00:00Z", "2026-01-01T12:00:00+00:00"), ("2026-01-01T12:00:00", "2026-01-01T12:00:00+00:00"),
+    ("2026-01-01T12:00:00+08:00", "2026-01-01T04:00:00+00:00"), ("1969-12-31T23:59:59+00:00",) * 2,
+])  # fmt: skip
+def test_dates_are_compared_in_utc(put, trends, created, shown):
+    put(0, 1.0, created=created)
+    assert trends()[0].points[0].created == shown
+
+
+@pytest.mark.parametrize("created", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "", "0", "2026-13-01"])
+def test_a_run_of_no_date_is_left_out(put, trends, created):
+    put(0, 1.0, created=created)
+    put(1, 2.0)
+    assert [values(one) for one in trends()] == [[2.0]]
