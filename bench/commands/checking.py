@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import sys
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ __all__ = ["Asked", "Request", "check_runs", "explain", "forms", "publish"]
 
 # Memory moves with a library's version by a per cent or two; that is no news.
 MEMORY_FLOOR = 0.05
+NOT_ASKED = "--no-confirm"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def check_runs(asked: Request, second: Asked | None) -> Checked:
     looked = Looked()
     if second is None:
         doubts = [key_of(one) for one in sides.first if one.second_look]
-        looked.none(doubts, "--no-confirm")
+        looked.none(doubts, NOT_ASKED)
     else:
         looked = look_again(sides.first, sides.runs, sides.baseline, sides.rules, asked.rule, second)
     checked = _document(asked, sides, looked)
@@ -170,7 +172,7 @@ def _document(asked: Request, sides: _Sides, looked: Looked) -> Checked:
               "false_alarms": rule.false_alarms, "power": rule.power, "fewest_sessions": rule.fewest_sessions},
         metrics=sum(one.why is not None for one in sides.first), looked_again=len(looked.found),
         findings=findings, left_out=_left_out(sides), changed=_changed(sides),
-        notes=_notes(sides, rule) + looked.notes,
+        notes=_notes(sides, rule) + looked.notes + _not_run(looked),
     )  # fmt: skip
     checked.exit_code = exit_code(checked)
     return checked
@@ -193,9 +195,13 @@ def _left_out(sides: _Sides) -> list[LeftOut]:
 
 
 def _changed(sides: _Sides) -> list[str]:
-    """Return what differs between the baseline's newest session and the candidate's."""
+    """Return what differs between the candidate's newest session and the baseline's newest, on its machine if any."""
     old, new = sides.baseline.gathered.sessions, sides.candidate.gathered.sessions
-    return changes(old[-1].settings, new[-1].settings) if old and new else []
+    if not old or not new:
+        return []
+    machines = set(new[-1].machines.items())
+    alike = [one for one in old if machines & set(one.machines.items())]
+    return changes((alike or old)[-1].settings, new[-1].settings)
 
 
 def _notes(sides: _Sides, rule: Rule) -> list[str]:
@@ -210,9 +216,15 @@ def _notes(sides: _Sides, rule: Rule) -> list[str]:
     return notes
 
 
+def _not_run(looked: Looked) -> list[str]:
+    """Return why metrics that a second look was due for did not get it, but where none was asked for."""
+    told = Counter(looked.not_run.values())
+    return [f"no second look at {count} in doubt: {why}" for why, count in told.items() if why != NOT_ASKED]
+
+
 def _kept(run_id: str) -> Path:
     # An id is what a file says: nothing in it may lead out of the folder.
-    name = re.sub(r"[^\w.-]", "-", run_id)[:100]
+    name = re.sub(r"[^\w.+-]", "-", run_id)[:100]
     return project.runs_folder().parent / "checks" / f"{name}.json"
 
 

@@ -71,6 +71,7 @@ def test_another_machine_than_the_runs_cannot_confirm_and_says_so(bench, wrote, 
     (found,) = [one for one in done.json["findings"] if one["verdict"] == "regressed"]
     assert found["confirmed"] == "not run"
     assert "in another machine than this one" in found["reason"]
+    assert any(note.startswith("no second look at 1 in doubt: the run's cpu was in") for note in done.json["notes"])
 
 
 def test_the_document_is_kept_and_explained_by_why(bench, wrote, saved, tmp_path):
@@ -108,6 +109,13 @@ def test_what_is_not_alike_is_refused_unless_asked_for(bench, wrote, saved, chan
     crossed = bench("check", "--no-confirm", "--cross", crossing)
     assert crossed.code == 0, crossed.out
     assert ("estimated" in crossed.out) is (crossing == "source")
+
+
+def test_what_changed_is_told_against_the_same_machine_where_the_baseline_holds_several(bench, wrote, saved):
+    bench("baseline", "save", "main", wrote("02-far", {CASE: [0.003]}, told={"name": "Another CPU", "cores": "64"}))
+    wrote("03-new", {CASE: [0.001] * 3, OTHER: [0.002] * 3})
+    done = bench("check", "--format", "json")
+    assert (done.code, done.json["changed"]) == (0, [])
 
 
 def test_too_few_sessions_are_learning_and_never_fail(bench, wrote):

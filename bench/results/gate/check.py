@@ -76,8 +76,8 @@ def confirm(
     Without: the candidate's new sessions, each sitting counted once, against the first look's baseline. A baseline that
     was fast by chance speaks in both looks then, so that the limit is that of all metrics of the first look; a machine
     that has become slower since is taken for a slower candidate.
-    Raises: ResultError for samples that cannot be, pairs that do not match, too few of them, or sessions made of
-    something else than those of the first look.
+    Raises: ResultError for samples that cannot be, pairs that do not match, too few of them, sessions made of
+    something else than those of the first look, or, without pairs, an alarm that other work can explain.
     """
     rule = _rule_for(first.metric, rule or Rule())
     where = f"{first.case_id} {first.metric}"
@@ -105,8 +105,9 @@ def confirm(
         (first.device, first.case_id, first.metric), old, new, look(estimate, metrics, rule), rule, metrics=metrics,
         paired=baseline is not None, made_of=why.made_of,
     )  # fmt: skip
-    if baseline is None:
-        second = undisturbed(second)
+    if baseline is None and undisturbed(second) is not second:
+        # It neither confirms nor withdraws: others were there beside it, not beside the first.
+        raise ResultError(f"{where}: {undisturbed(second).reason}")
     if second.verdict in ALARMS and first.verdict in (second.verdict, "cannot tell"):
         return Confirmed(outcome="confirmed", reason=f"second look: {second.reason}", judged=second)
     return Confirmed(outcome="withdrawn", reason=f"second look, {second.verdict}: {second.reason}", judged=second)

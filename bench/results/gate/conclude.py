@@ -14,7 +14,8 @@ from bench.results.metrics import METRICS
 
 REGRESSION, CASE_FAILED, NOT_COMPARABLE = 1, 4, 5
 FAIL_ON: tuple[Verdict, ...] = ("regressed",)
-FAILED = ("error", "timeout", "oom", "invalid")
+# The baseline has a number of it: what is not supported any more was broken.
+FAILED = ("error", "timeout", "oom", "invalid", "unsupported")
 
 
 def key_of(one: Judged) -> Key:

@@ -22,6 +22,9 @@ StepUnit = Literal["1", "log", "share"]
 
 # More cores than this, taken by others beside one side only, can explain a slowdown.
 DISTURBED_CORES = 0.25
+# On log time: no two of our times are further apart (0.5 us and 8 minutes), but an interval of two pairs may reach
+# so far that its exponential is no number.
+FURTHEST = math.log(1e9)
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,13 +184,13 @@ def judged(
 ) -> Judged:  # fmt: skip
     """Put one look into words and shares; `metrics` is the number of them the limit was widened for."""
     estimated = made_of["source"] != ["measured"]
-    ratio, interval = math.exp(found.estimate.change), (math.exp(found.low), math.exp(found.high))
-    limit, detects = math.expm1(found.limit), math.expm1(found.detects)
+    ratio, interval = _exp(found.estimate.change), (_exp(found.low), _exp(found.high))
+    limit, detects = _share(found.limit), _share(found.detects)
     verdict = _verdict(found)
-    budget = percent(math.expm1(found.budget))
+    budget = percent(_share(found.budget))
     end = {
         "regressed": f"beyond the limit of {signed(limit)}",
-        "improved": f"beyond the limit of {signed(math.expm1(-found.limit))}",
+        "improved": f"beyond the limit of {signed(_share(-found.limit))}",
         "same": f"a slowdown of {budget} is excluded",
     }.get(verdict, f"{budget} is neither seen nor excluded, this look detects {percent(detects)} or more")
     device, case_id, metric = key
@@ -205,6 +208,14 @@ def judged(
             steps=_steps(found, rule, metrics, len(baseline), len(candidate), paired=paired),
         ),
     )  # fmt: skip
+
+
+def _exp(log: float) -> float:
+    return math.exp(min(log, FURTHEST))
+
+
+def _share(log: float) -> float:
+    return math.expm1(min(log, FURTHEST))
 
 
 def _verdict(found: Look) -> Verdict:
@@ -238,8 +249,8 @@ def _steps(found: Look, rule: Rule, metrics: int, old: int, new: int, *, paired:
         ("limit", "max(zone, k * spread)", float(found.limit), "log"),
         ("t power", f"Student's t, {1 - rule.power:.3g} one-sided, {degrees}", found.t_power, "1"),
         ("detects", "max(zone + t interval * error, limit) + t power * error", float(found.detects), "log"),
-        ("ratio", "exp(change)", math.exp(estimate.change), "1"),
-        ("limit as share", "exp(limit) - 1", math.expm1(found.limit), "share"),
-        ("detects as share", "exp(detects) - 1", math.expm1(found.detects), "share"),
+        ("ratio", "exp(change)", _exp(estimate.change), "1"),
+        ("limit as share", "exp(limit) - 1", _share(found.limit), "share"),
+        ("detects as share", "exp(detects) - 1", _share(found.detects), "share"),
     ]
     return [Step(name=name, formula=formula, value=value, unit=unit) for name, formula, value, unit in lines]

@@ -419,3 +419,17 @@ def test_a_second_look_with_a_sample_that_cannot_be_is_refused(alarmed):
             candidate=[*sessions(1.0), session(math.nan, label="bad")],
             looked_at=1,
         )
+
+
+def test_two_pairs_far_apart_are_no_overflow(alarmed):
+    """One degree of freedom and 200 metrics: the limit is exp(1273 * ...), which is no float."""
+    second = confirm(alarmed, baseline=sessions(1.0, 1.0), candidate=sessions(1.0, 9.0), looked_at=200).judged
+    assert second.verdict == "cannot tell"
+    assert second.limit == pytest.approx(1e9)
+
+
+def test_a_second_look_alone_beside_others_withdraws_nothing(alarmed):
+    slower = sessions(1.5, 1.5, 1.5, others=1.0)
+    with pytest.raises(ResultError, match="others took 1.0 cores beside the candidate"):
+        confirm(alarmed, candidate=slower, looked_at=1)
+    assert confirm(alarmed, candidate=sessions(1.5, 1.5, 1.5), looked_at=1).outcome == "confirmed"

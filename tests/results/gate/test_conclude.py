@@ -74,6 +74,7 @@ def test_what_fails_a_check_is_asked_for():
     ([conclude(judged("not comparable"))], [], 5),
     ([conclude(judged("not comparable")), conclude(judged("regressed"))], [], 1),
     ([conclude(judged("gone"))], [failed()], 4),
+    ([conclude(judged("gone"))], [failed("unsupported")], 4),
     ([conclude(judged("gone"))], [failed("skipped")], 0),
     ([conclude(judged("gone"))], [failed(side="baseline")], 0),
     ([conclude(judged("new", baseline=None))], [failed()], 0),
