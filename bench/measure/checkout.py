@@ -3,34 +3,67 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.errors import BenchError
 from bench.measure.turns import Place
 
+fcntl: Any = None
+with contextlib.suppress(ImportError):  # not on every system
+    import fcntl
+
 LIMIT_S = 120.0
+PREFIX = "bench-baseline-"
 
 
 @contextlib.contextmanager
 def checked_out(commit: str, python: str) -> Iterator[Place]:
     """Yield the place of a commit's code: a worktree in the temporary folder, removed at the end.
 
+    One whose process was killed is removed by the next: nobody holds its lock any more.
     Raises: BenchError when there is no repository here, or it does not have the commit.
     """
     root = Path(_git("rev-parse", "--show-toplevel"))
     below = Path.cwd().resolve().relative_to(root.resolve())
-    with tempfile.TemporaryDirectory(prefix="bench-baseline-") as temporary:
+    _remove_left_behind()
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as temporary, _held(Path(temporary)):
         folder = Path(temporary) / "tree"
-        _git("worktree", "add", "--detach", "--quiet", str(folder), commit)
         try:
+            _git("worktree", "add", "--detach", "--quiet", str(folder), commit)
             stand = folder / below
             yield Place(stand if stand.is_dir() else folder, python, folder)
         finally:
             with contextlib.suppress(BenchError):
                 _git("worktree", "remove", "--force", str(folder))
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Lock a worktree's folder; false where another process has it, or the system has no such locks."""
+    with (folder / "lock").open("a") as file:
+        free = fcntl is not None
+        try:
+            if free:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            free = False
+        yield free
+
+
+def _remove_left_behind() -> None:
+    for line in _git("worktree", "list", "--porcelain").splitlines():
+        tree = Path(line.removeprefix("worktree "))
+        if not line.startswith("worktree ") or not tree.parent.name.startswith(PREFIX) or not tree.is_dir():
+            continue
+        with contextlib.suppress(BenchError, OSError), _held(tree.parent) as free:
+            if free:
+                _git("worktree", "remove", "--force", str(tree))
+                shutil.rmtree(tree.parent, ignore_errors=True)
 
 
 def is_ancestor(commit: str, revision: str) -> bool:

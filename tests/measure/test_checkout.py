@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,24 @@ def test_it_is_gone_after_an_error_too(two_commits):
     assert len(git("worktree", "list").splitlines()) == 1
 
 
+def test_what_a_killed_check_left_behind_goes_with_the_next_one_and_what_is_in_use_stays(two_commits):
+    script = f"""
+import os, sys
+from bench.measure.checkout import checked_out
+with checked_out("{two_commits[0]}", sys.executable) as place:
+    print(place.root, flush=True)
+    os._exit(9)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    left = Path(done.stdout.strip())
+    assert (done.returncode, left.is_dir()) == (9, True)
+    with checked_out(two_commits[0], sys.executable) as place:
+        assert not left.parent.exists()
+        with checked_out(two_commits[1], sys.executable):
+            assert place.root.is_dir()
+    assert len(git("worktree", "list").splitlines()) == 1
+
+
 def test_history_is_asked_for_in_words(two_commits):
     first, second = two_commits
     assert is_ancestor(first, "main")
@@ -53,8 +72,6 @@ def test_history_is_asked_for_in_words(two_commits):
     assert known_revision("main") == second
     assert known_revision("nothing") is None
     assert known_revision("--help") is None
-    from pathlib import Path
-
     assert file_at(first, Path("file")) == b"first"
     assert file_at(first, Path("other")) is None
 

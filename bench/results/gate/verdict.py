@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, SupportsFloat, get_args
 
 import msgspec
 
@@ -210,12 +210,12 @@ def judged(
     )  # fmt: skip
 
 
-def _exp(log: float) -> float:
-    return math.exp(min(log, FURTHEST))
+def _exp(log: SupportsFloat) -> float:
+    return math.exp(min(float(log), FURTHEST))
 
 
-def _share(log: float) -> float:
-    return math.expm1(min(log, FURTHEST))
+def _share(log: SupportsFloat) -> float:
+    return math.expm1(min(float(log), FURTHEST))
 
 
 def _verdict(found: Look) -> Verdict:

@@ -430,6 +430,6 @@ def test_two_pairs_far_apart_are_no_overflow(alarmed):
 
 def test_a_second_look_alone_beside_others_withdraws_nothing(alarmed):
     slower = sessions(1.5, 1.5, 1.5, others=1.0)
-    with pytest.raises(ResultError, match="others took 1.0 cores beside the candidate"):
+    with pytest.raises(ResultError, match=r"others took .* beside the candidate"):
         confirm(alarmed, candidate=slower, looked_at=1)
     assert confirm(alarmed, candidate=sessions(1.5, 1.5, 1.5), looked_at=1).outcome == "confirmed"
