@@ -19,9 +19,10 @@ from bench.report.parts.speed import speed
 from bench.report.parts.utilization import energy, utilization
 from bench.report.parts.work import in_short, work
 from bench.report.sides import Part, Side
-from bench.results.axes import Verdict, every_verdict
+from bench.results.axes import every_verdict
 from bench.results.compare import Operand
 from bench.results.target import Target
+from bench.results.verdict import Verdict
 
 MOST_POINTS = 300
 

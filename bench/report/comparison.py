@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bench.report.layout import Column, Table
 from bench.report.rows import by_reason, short_names
-from bench.results.axes import AXES, Verdict, every_verdict, summary
+from bench.results.axes import every_verdict
 from bench.results.compare import Compared, Comparison
+from bench.results.verdict import AXES, Verdict, summary
 from bench.units import MISSING, seconds, three_digits
 
 MARKS = {"modelled": "~", "published": "^", "interpolated": "≈"}

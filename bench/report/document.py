@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from bench.results.axes import Verdict
+from bench.results.verdict import Verdict
 
 # 1 (2026-11): first form.
 DOCUMENT_VERSION = 1
@@ -33,7 +33,7 @@ class Cell(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     unit: "s", "tok/s", "FLOP/s", "B/s", "B", "W", "J/token", "share" (shown as %), "x" (a ratio), "1" (a count),
         "USD", "USD/h", "USD/Mtok" and so on for other currencies.
-    source: one of bench.results.axes.SOURCES; a derived number has the least sure of its inputs (`worst`).
+    source: one of bench.results.verdict.SOURCES; a derived number has the least sure of its inputs (`worst`).
     cite: number of a citation in `Report.citations`, counted from 1.
     """
 

@@ -14,7 +14,7 @@ from bench.report.layout import Table as TextTable
 from bench.report.parts.glance import sentence, shortened
 from bench.report.rows import FORMULA_STARTS
 from bench.report.terminal import markdown as table_markdown
-from bench.results.axes import AXES, summary
+from bench.results.verdict import AXES, summary
 
 CSV_COLUMNS = (
     "section", "table", "row", "column", "text", "value", "unit", "source", "low", "high", "note", "citation",
@@ -67,7 +67,7 @@ def as_markdown(report: Report) -> str:
         lines += [f"### {escaped(a)} against {escaped(b)}", ""]
         for axis in AXES:
             lines.append(f"- **{axis}: {escaped(summary(axis, mine))}**")
-            known = [verdict for verdict in mine if verdict.axis == axis and verdict.metric]
+            known = [verdict for verdict in mine if verdict.axis == axis and verdict.metric and verdict.counted]
             lines += [f"  - {escaped(sentence(verdict, names))}" for verdict in known]
         lines.append("")
     counted = ", ".join(f"{source} {count}" for source, count in report.counts.items())

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bench.report.document import Assumption, Section
-from bench.results.axes import Verdict, bought
+from bench.results.axes import bought
 from bench.results.compare import Operand
 from bench.results.record import Row
+from bench.results.verdict import Verdict
 
 
 @dataclass(frozen=True)

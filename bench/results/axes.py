@@ -1,64 +1,28 @@
 """What two sides are on each axis: throughput, latency, utilization, energy; price is added by whoever knows prices.
 
 Each axis has its measures, a metric of rows of one phase. A measure is read case by case; several cases of it give one
-geometric mean, always with its list. At service targets each target is read by itself.
+geometric mean, always with its list. At service targets each target is read by itself; a workload that has such
+readings is judged on throughput by them alone, and what it yields at the same batch stands beside them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import msgspec
-
 from bench.results.compare import Operand, is_measured, ratio_of, source_of
-from bench.results.reading import EQUAL, Interval, better, reading, reading_of_many, together
+from bench.results.reading import Interval, reading, reading_of_many, together
 from bench.results.record import Row
+from bench.results.verdict import AXES, WHY_NONE, Axis, Verdict, worst
 
-Axis = Literal["throughput", "latency", "utilization", "energy", "price/performance"]
-AXES: tuple[Axis, ...] = ("throughput", "latency", "utilization", "energy", "price/performance")
-
-# From the surest to the least sure; a derived number is as sure as its least sure input (`worst`).
-SOURCES = (
-    "measured", "interpolated", "published", "modelled:calibrated", "modelled:transferred", "modelled:sheet", "assumed",
-    "missing",
-)  # fmt: skip
-
-
-class Verdict(msgspec.Struct, kw_only=True):
-    """One reading of two systems on one axis: `a` over `b` of `metric`, at a target where there is one.
-
-    ratio, interval: None where there is nothing to divide; then `why` says so.
-    per: what yields it: "package", or "machine | package". target: the case, or the service target it is named by.
-    a_value, b_value: in `unit`, where the ratio is of one case; None for a geometric mean.
-    reading: words of bench.results.reading. source: the least sure of what went in.
-    cases: the ratios that a geometric mean is of, by case; empty where the ratio is of one case.
-    """
-
-    axis: Axis
-    metric: str
-    a: str
-    b: str
-    unit: str = ""
-    per: str = ""
-    target: str = ""
-    better: Literal["higher", "lower"] = "higher"
-    a_value: float | None = None
-    b_value: float | None = None
-    a_source: str = ""
-    b_source: str = ""
-    ratio: float | None = None
-    interval: Interval | None = None
-    reading: str
-    source: str = "missing"
-    cases: dict[str, float] = {}
-    why: str = ""
+# A package of two devices has twice the users at the same batch per device, each of whom may wait longer for a token.
+SAME_BATCH = "same batch per device, not the same service"
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric of rows of one phase, as it stands for an axis."""
+    """A metric of rows of one phase, as it stands for an axis. note: what two rows of one case do not share."""
 
     axis: Axis
     metric: str
@@ -66,18 +30,14 @@ class Measure:
     title: str
     unit: str
     better: Literal["higher", "lower"]
+    note: str = ""
 
 
 MEASURES = (
-    Measure("throughput", "prompt_tokens_per_s", "prefill", "prefill, prompt tokens", "tok/s", "higher"),
-    Measure(
-        "throughput",
-        "output_tokens_per_s",
-        "decode",
-        "decode at equal batch per device, output tokens",
-        "tok/s",
-        "higher",
-    ),
+    Measure("throughput", "prompt_tokens_per_s", "prefill", "prefill at equal batch per device, prompt tokens", "tok/s",
+            "higher", SAME_BATCH),
+    Measure("throughput", "output_tokens_per_s", "decode", "decode at equal batch per device, output tokens", "tok/s",
+            "higher", SAME_BATCH),
     Measure("latency", "ttft_s", "prefill", "time to first token", "s", "lower"),
     Measure("latency", "tpot_s", "decode", "time per output token at equal batch per device", "s", "lower"),
     Measure("latency", "step_s", "moe", "time of a MoE layer", "s", "lower"),
@@ -86,7 +46,7 @@ MEASURES = (
     Measure("utilization", "mbu", "decode", "share of peak bandwidth in decode (MBU)", "share", "higher"),
     Measure("energy", "joules_per_token", "prefill", "energy per prompt token", "J/token", "lower"),
     Measure("energy", "joules_per_token", "decode", "energy per output token", "J/token", "lower"),
-)
+)  # fmt: skip
 AT_TARGET = {
     "decode": Measure(
         "throughput", "output_tokens_per_s", "decode", "decode in time, output tokens", "tok/s", "higher"
@@ -95,19 +55,6 @@ AT_TARGET = {
         "throughput", "prompt_tokens_per_s", "prefill", "prefill in time, prompt tokens", "tok/s", "higher"
     ),
 }
-
-WHY_NONE = {
-    "throughput": "no case of both sides yields tokens",
-    "latency": "no case was timed on both sides",
-    "utilization": "a side's peaks are not known: of a sheet, or reached by bench calibrate",
-    "energy": "power was not measured on both sides; it is never taken from a design power",
-    "price/performance": "no prices of both sides; give them with: bench report --prices FILE",
-}
-
-
-def worst(*sources: str) -> str:
-    """Return the least sure of these sources."""
-    return max(sources, key=SOURCES.index, default="missing")
 
 
 def every_verdict(
@@ -122,14 +69,20 @@ def every_verdict(
     solved = [
         Operand(side.label, [row for row in side.rows if row.workload not in apart]) for side in in_time or ()
     ]  # fmt: skip
-    found = [*(verdicts_at(*solved) if solved else []), *verdicts(a, b), *more]
+    at = verdicts_at(*solved) if solved else []
+    served = {(row.workload, row.phase) for side in solved for row in side.rows
+              if row.case_id in {verdict.target for verdict in at}}  # fmt: skip
+    found = [*at, *verdicts(a, b, served), *more]
     read = {verdict.axis for verdict in found}
     found += [missing(axis, a, b) for axis in AXES if axis not in read]
     return sorted(found, key=lambda verdict: AXES.index(verdict.axis))
 
 
-def verdicts(a: Operand, b: Operand) -> list[Verdict]:
-    """Return what every measure says of two sides, per unit that is bought; nothing for a measure without a case."""
+def verdicts(a: Operand, b: Operand, served: Collection[tuple[str, str]] = ()) -> list[Verdict]:
+    """Return what every measure says of two sides, per unit that is bought; nothing for a measure without a case.
+
+    served: (workload, phase) of which there are readings at service targets: their throughput is judged by those.
+    """
     found: list[Verdict] = []
     pairs = [(x, y) for x, y in matched(a, b) if x.status == y.status == "ok"]
     for measure in MEASURES:
@@ -139,7 +92,10 @@ def verdicts(a: Operand, b: Operand) -> list[Verdict]:
                 # Precisions and workloads are read apart; their ratios are never merged.
                 groups.setdefault(f"{x.workload}, {x.dtype}", []).append((x, y))
         for target, group in groups.items():
-            found += filter(None, [_read(measure, target, group, a, b)])
+            verdict = _read(measure, target, group, a, b)
+            if verdict is not None:
+                verdict.counted = not (measure.note and (group[0][0].workload, measure.phase) in served)
+                found.append(verdict)
     return found
 
 
@@ -208,43 +164,10 @@ def missing(axis: Axis, a: Operand, b: Operand) -> Verdict:
     return Verdict(axis=axis, metric="", a=a.label, b=b.label, reading="no verdict", why=why)
 
 
-def summary(axis: Axis, found: Sequence[Verdict]) -> str:
-    """Return an axis in one sentence: who is better on all of its measures, or that it depends on the measure."""
-    mine = [verdict for verdict in found if verdict.axis == axis]
-    read = [verdict for verdict in mine if verdict.ratio is not None or verdict.reading.endswith(" can")]
-    if not read:
-        return mine[0].why if mine else WHY_NONE[axis]
-    sides = [_side(verdict) for verdict in read]
-    front = "estimated: " if any(verdict.source != "measured" for verdict in read) else ""
-    a, b, n = sides.count(0), sides.count(1), len(sides)
-    first = read[0]
-    if n == 1:
-        return first.reading
-    if a and b:
-        return f"{front}depends: {first.a} better on {a}, {first.b} on {b} of {n} readings"
-    if a or b:
-        return f"{front}{first.a if a else first.b} better on {a or b} of {n} readings" + _rest(n - (a or b))
-    if all(verdict.reading.endswith(f"equal within {EQUAL:.0%}") for verdict in read):
-        return f"{front}equal within {EQUAL:.0%} on all {n} readings"
-    if all(verdict.interval is None for verdict in read):
-        return f"{front}cannot tell: no interval on {n} readings"
-    return f"{front}cannot tell apart on {n} readings"
-
-
 def _metric(measure: Measure, x: Row, y: Row) -> str:
     """Utilization is of published peaks where both sides have them, else of those that both reached; never mixed."""
     own = all(getattr(row, measure.metric) is not None for row in (x, y))
     return measure.metric if own or measure.axis != "utilization" else f"{measure.metric}_achieved"
-
-
-def _side(verdict: Verdict) -> int | None:
-    if verdict.ratio is None:
-        return 0 if verdict.reading.endswith(f"only {verdict.a} can") else 1
-    return better(verdict.interval, higher=verdict.better == "higher")
-
-
-def _rest(count: int) -> str:
-    return f", cannot tell or equal on {count}" if count else ""
 
 
 def _per(a: Operand, b: Operand) -> str:
@@ -270,7 +193,7 @@ def _read(
     estimated = not all(is_measured(row) for pair in used for row in pair)
     verdict = Verdict(
         axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, better=measure.better,
-        target=target,
+        target=target, note=measure.note,
         source=worst(*(source_of(row) for pair in used for row in pair)), reading="", per=_per(a, b),
         a_source=worst(*(source_of(x) for x, _ in used)), b_source=worst(*(source_of(y) for _, y in used)),
     )  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 from bench.report.build import MOST_POINTS, build, thinned
 from bench.report.document import Chart, Report, Table, every_cell
 from bench.report.sides import Part
-from bench.results.axes import AXES, Verdict
+from bench.results.verdict import AXES, Verdict
 
 
 def rebuilt(sides, **changes):

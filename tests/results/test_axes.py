@@ -4,8 +4,17 @@ from math import exp
 
 import pytest
 
-from bench.results.axes import AXES, matched, missing, other_definitions, summary, verdicts, verdicts_at, worst
+from bench.results.axes import (
+    SAME_BATCH,
+    every_verdict,
+    matched,
+    missing,
+    other_definitions,
+    verdicts,
+    verdicts_at,
+)  # fmt: skip
 from bench.results.compare import Operand
+from bench.results.verdict import AXES, summary
 
 
 @pytest.fixture
@@ -111,32 +120,32 @@ def test_an_interpolated_number_makes_an_estimate(decode):
     assert (rate.source, rate.reading) == ("interpolated", "estimated: A better by 2.00x")
 
 
-def test_the_least_sure_input_decides():
-    assert worst("measured", "modelled:sheet", "published") == "modelled:sheet"
-    assert worst("measured", "assumed") == "assumed"
+def test_a_package_that_serves_more_users_at_the_same_batch_does_not_win_where_targets_were_read(decode):
+    """Two dies at batch 8 yield 1.5 times as much as one at batch 8; in time the one yields twice as much."""
+    a, b = operand("A", decode(150.0)), operand("B", decode(100.0))
+    target = {"case_id": "tiny-decode[tpot<=50ms]", "definition_hash": "target"}
+    in_time = operand("A", decode(100.0, **target)), operand("B", decode(200.0, **target))
+    found = every_verdict(a, b, in_time)
+    rates = [(v.target, v.counted, v.note) for v in found if v.axis == "throughput"]
+    assert rates == [("tiny-decode[tpot<=50ms]", True, ""), ("tiny-decode, bf16", False, SAME_BATCH)]
+    assert summary("throughput", found) == "B better by 2.00x"
+    # A token's time at the same batch is what each user waits, whatever the number of users.
+    assert summary("latency", found) == "A better by 1.50x"
 
 
-@pytest.mark.parametrize(
-    ("rates", "words"),
-    [
-        ([(200, 100), (300, 100)], "A better on 2 of 2 readings"),
-        ([(200, 100), (100, 200)], "depends: A better on 1, B on 1 of 2 readings"),
-        ([(200, 100), (100, 100)], "A better on 1 of 2 readings, cannot tell or equal on 1"),
-        ([(100, 100), (100, 100)], "equal within 2% on all 2 readings"),
-    ],
-)
-def test_an_axis_is_one_sentence(decode, rates, words):
-    a = operand("A", *(decode(float(x), workload=f"w{n}", case_id=f"c{n}") for n, (x, _) in enumerate(rates)))
-    b = operand("B", *(decode(float(y), workload=f"w{n}", case_id=f"c{n}") for n, (_, y) in enumerate(rates)))
-    assert summary("throughput", verdicts(a, b)) == words
+def test_a_workload_without_a_reading_at_a_target_is_judged_at_the_same_batch_and_says_so(decode):
+    a, b = operand("A", decode(150.0), decode(150.0, workload="x", case_id="x")), operand("B", decode(), decode(
+        workload="x", case_id="x"))  # fmt: skip
+    late = {"case_id": "tiny-decode[tpot<=1ms]", "status": "skipped", "reason": "too slow"}
+    only = {"case_id": "x[tpot<=50ms]", "workload": "x"}
+    in_time = operand("A", decode(**late), decode(**only)), operand("B", decode(**late), decode(**only))
+    found = every_verdict(a, b, in_time)
+    same_batch = {v.target: v.counted for v in found if v.note}
+    assert same_batch == {"tiny-decode, bf16": True, "x, bf16": False}
+    (judged,) = [v for v in every_verdict(a, b) if v.target == "tiny-decode, bf16" and v.axis == "throughput"]
+    assert (judged.note, judged.counted) == ("same batch per device, not the same service", True)
 
 
 def test_every_axis_has_a_reason_for_nothing(decode):
     a, b = operand("A", decode()), operand("B", decode())
     assert all(missing(axis, a, b).why for axis in AXES)
-
-
-def test_readings_without_intervals_tell_nothing_and_say_why(decode):
-    rows = [decode(200.0, case_id=f"c{n}", workload=f"w{n}", interval=None) for n in range(2)]
-    found = verdicts(operand("A", *rows), operand("B", *rows))
-    assert summary("throughput", found) == "cannot tell: no interval on 2 readings"

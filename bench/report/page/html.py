@@ -14,7 +14,7 @@ from bench.report.charts.render import page_svg
 from bench.report.charts.style import shape
 from bench.report.document import Cell, Chart, Report, Table
 from bench.report.parts.glance import sentence, shortened
-from bench.results.axes import AXES, Axis, Verdict, summary, worst
+from bench.results.verdict import AXES, Axis, Verdict, summary, worst
 
 # The shapes of Vega, drawn small for the list of series above each chart.
 PATHS = {
@@ -49,7 +49,7 @@ def page(report: Report) -> str:
     notes: dict[str, dict[str, str]] = {}
     return environment.get_template("page.html.jinja").render(
         report=report, style=Markup(style), script=Markup(script), script_hash=_hash(script), pictures=pictures,
-        pairs=pairs(report.verdicts), readings=sum(1 for verdict in report.verdicts if verdict.metric),
+        pairs=pairs(report.verdicts), readings=len([each for each in report.verdicts if each.metric and each.counted]),
         facts=list(dict.fromkeys(name for system in report.systems for name in system.facts)),
         chunk=CHUNK, text=cells.text, kind=cells.kind, mark=cells.mark, legend=cells.LEGEND, plain=_plain,
         interval=lambda cell, unit: cells.interval_text(cell.interval, "" if unit else cell.unit),
@@ -71,7 +71,7 @@ def pairs(verdicts: list[Verdict]) -> list[dict[str, Any]]:
 
 def _axis(axis: Axis, verdicts: list[Verdict], names: dict[str, str]) -> dict[str, Any]:
     mine = [verdict for verdict in verdicts if verdict.axis == axis]
-    known = [verdict for verdict in mine if verdict.metric]
+    known = [verdict for verdict in mine if verdict.metric and verdict.counted]
     source = worst(*(verdict.source for verdict in known)) if known else "missing"
     return {
         "name": axis, "verdict": summary(axis, mine), "source": source,

@@ -11,11 +11,11 @@ from bench.report.document import Assumption, Cell, Chart, Column, Section, Tabl
 from bench.report.parts.numbers import of, rate_of
 from bench.report.rows import marked_source, short_names
 from bench.report.sides import Part, Side
-from bench.results.axes import Verdict, worst
 from bench.results.cost import FORMULAS, TOKENS, WAYS, Cost, Input, Way, costs, energy
 from bench.results.prices import BASIS_WORDS, Prices
 from bench.results.reading import reading
 from bench.results.record import Row
+from bench.results.verdict import Verdict, worst
 from bench.results.what_if import VARIED, break_even, sensitivity
 
 WORDS: dict[Way, str] = {"purchase": "bought", "rental": "rented"}

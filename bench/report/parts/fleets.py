@@ -7,9 +7,9 @@ from typing import Any
 from bench.report.document import Cell, Chart, Column, Interval, Section, Table
 from bench.report.parts.cost import EXAMPLE, WORDS, assumptions, formula_table
 from bench.report.sides import Part
-from bench.results.axes import worst
 from bench.results.cost import WAYS
 from bench.results.fleet import FORMULAS, Fleet, Fleets, Pool
+from bench.results.verdict import worst
 from bench.units import percent, seconds, three_digits
 
 LIMITS = (

@@ -8,8 +8,8 @@ from typing import Any
 from bench.report import cells
 from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.rows import short_names
-from bench.results.axes import Verdict
 from bench.results.reading import EQUAL
+from bench.results.verdict import Verdict
 
 MOST_TOLD = 6
 
@@ -21,7 +21,7 @@ def glance(verdicts: list[Verdict]) -> Section:
     for number, other in enumerate(dict.fromkeys(verdict.b for verdict in verdicts), 1):
         pair = [verdict for verdict in verdicts if verdict.b == other]
         table = verdict_table(pair, names, f"ratios-{number}")
-        if any(verdict.ratio for verdict in pair):
+        if any(verdict.ratio and verdict.counted for verdict in pair):
             section.charts.append(_forest(pair, names, number, table))
         else:
             section.text.append(f"{pair[0].a} and {other}: no case has a number on both sides, so there is no ratio.")
@@ -31,7 +31,7 @@ def glance(verdicts: list[Verdict]) -> Section:
 
 def _forest(pair: list[Verdict], names: dict[str, str], number: int, table: Table) -> Chart:
     a, b = pair[0].a, pair[0].b
-    drawn = [verdict for verdict in pair if verdict.ratio]
+    drawn = [verdict for verdict in pair if verdict.ratio and verdict.counted]
     rows = [_row(verdict, names) for verdict in drawn]
     told = "; ".join(f"{row['row']}: {row['ratio']:.2f} ({row['source']})" for row in rows[:MOST_TOLD])
     return Chart(
@@ -69,6 +69,7 @@ def sentence(verdict: Verdict, names: dict[str, str]) -> str:
     """Return one reading in a line: of what, the ratio with its interval, the words."""
     of_many = f", geometric mean of {len(verdict.cases)}" if verdict.cases else ""
     what = f"{verdict.metric}, {names.get(verdict.target, verdict.target)}{of_many}"
+    what += f"; {verdict.note}" if verdict.note else ""
     if verdict.ratio is None:
         return f"{verdict.reading} ({verdict.why}): {what}"
     spread = f", {cells.interval_text(verdict.interval, 'x')}" if verdict.interval else ""
@@ -83,12 +84,14 @@ def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str) -> 
         Column(name="value of other", number=True), Column(name="ratio", number=True, note="first over other"),
         Column(name="reading"), Column(name="why or of what"),
     ])  # fmt: skip
+    if not all(verdict.counted for verdict in verdicts):
+        table.notes = ["Throughput at the same batch is left out of the verdict where service targets were read."]
     for v in verdicts:
         listing = "; ".join(f"{case} {ratio:.2f}x" for case, ratio in v.cases.items())
         table.rows.append([
             v.axis, v.metric, names.get(v.target, v.target), v.per, v.a, _side(v, v.a_value, v.a_source), v.b,
             _side(v, v.b_value, v.b_source), ratio_cell(v), v.reading,
-            v.why or (f"geometric mean of {len(v.cases)}: {listing}" if v.cases else ""),
+            "; ".join(filter(None, (v.note, v.why, f"geometric mean of {len(v.cases)}: {listing}" if v.cases else ""))),
         ])  # fmt: skip
     return table
 

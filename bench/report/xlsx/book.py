@@ -106,7 +106,8 @@ class Writer:
             low, high = verdict.interval or (None, None)
             self._row(sheet, row, [
                 verdict.axis, verdict.metric, verdict.target, verdict.a, verdict.b, verdict.a_value, verdict.b_value,
-                verdict.unit, verdict.ratio, low, high, verdict.reading, verdict.source, verdict.per, verdict.why,
+                verdict.unit, verdict.ratio, low, high, verdict.reading, verdict.source, verdict.per,
+                "; ".join(filter(None, (verdict.note, verdict.why))),
             ])  # fmt: skip
         row += 2
         self._row(sheet, row, ["system", "device", "name", "unit", "sources", "facts"], bold)

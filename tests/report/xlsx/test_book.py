@@ -15,8 +15,8 @@ from bench.errors import ResultError
 from bench.report.document import Assumption, Cell, Chart, Column, Report, Section, System, Table
 from bench.report.xlsx.book import number_format, workbook
 from bench.report.xlsx.place import letters, sheet_name
-from bench.results.axes import Verdict
 from bench.results.formula import evaluate
+from bench.results.verdict import Verdict
 
 HOSTILE = ["=1+1", "+1", "-1", "@SUM(A1)", "=HYPERLINK(\"http://x\")", "<script>alert(1)</script>", "[red]", "http://x.y",
            "1e5", "a\x00\x1f\x7fb", "\ud800", "'", "x" * 40_000, "{=1}", "\t=1"]  # fmt: skip

@@ -1,0 +1,42 @@
+"""The verdicts as picture and table: what stands for an axis is drawn, what stands beside it is in the table, with why."""
+
+import pytest
+
+from bench.report.build import build
+from bench.report.page.html import page
+from bench.results.axes import SAME_BATCH
+
+
+@pytest.fixture
+def served(two, row):
+    """Return a report of two sides that were read at a target too; there the second is better."""
+    for side, rate in zip(two, (100.0, 200.0), strict=True):
+        side.at_targets = [
+            row(case_id="tiny-decode[tpot<=50.0ms,ctx=1k,bf16]", device=side.device, unit="package", step_s=1 / rate,
+                tpot_s=1 / rate, output_tokens_per_s=rate, interval=(0.99 / rate, 1.01 / rate))
+        ]  # fmt: skip
+    return build(two, targets=[], command="c", created="now")
+
+
+def test_the_same_batch_is_in_the_table_with_its_words_and_not_in_the_picture(served):
+    (section,) = [each for each in served.sections if each.id == "ratios"]
+    (chart,) = section.charts
+    drawn = [line["row"] for line in chart.rows if line["axis"] == "throughput"]
+    assert drawn == ["decode in time, output tokens: tpot<=50.0ms, ctx=1k, bf16"]
+    (line,) = [line for line in chart.table.rows if "equal batch per device, output" in line[1]]
+    assert line[-1].startswith(f"{SAME_BATCH}; geometric mean of 3: ")
+    assert line[8].value == pytest.approx(2.0)
+    assert "left out of the verdict" in chart.table.notes[0]
+
+
+def test_the_verdict_on_the_front_is_of_the_target_alone(served):
+    shown = page(served)
+    front = shown[: shown.index("</section>")]
+    assert "<strong>b better by 2.00x</strong>" in front
+    assert "output tokens, tiny-decode, bf16" not in front
+
+
+def test_without_targets_the_verdict_says_that_it_is_not_the_same_service(reported):
+    shown = page(reported)
+    front = shown[: shown.index("</section>")]
+    assert f"tiny-decode, bf16, geometric mean of 3; {SAME_BATCH}" in front
