@@ -152,6 +152,8 @@ def _extra(sides: list[Side], prices: str | None, demand: str | None, show: bool
         path = example_prices() if prices == "example" else Path(prices)
         loaded = load_prices(path)
         check_devices(loaded, [*known_sheets(), *(side.device for side in sides)], project.shown(path))
+        # A device that was measured is called cuda:0 and the like; its price is that of the sheet it matched.
+        sides = [side.priced(loaded.device) for side in sides]
         extra.append(cost(sides, loaded, project.shown(path)))
     if demand is not None:
         from bench.commands.demand import fleets_for, show_fleets

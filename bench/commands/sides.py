@@ -11,7 +11,7 @@ import msgspec
 
 from bench.commands.operands import read_operands
 from bench.commands.service import solved_at
-from bench.devices.sheet import Figure, Sheet, known_sheets, load_sheet
+from bench.devices.sheet import Figure, known_sheets, load_sheet
 from bench.measure.rows import case_of, modelled_rows
 from bench.report.sides import Paper, Side
 from bench.results.axes import bought
@@ -128,12 +128,12 @@ def _paper(operand: Operand) -> Paper:
     """A sheet's figures where a sheet describes the device, else what the rows' own utilization implies."""
     device = _device(operand)
     if device in known_sheets() and operand.environment is None:
-        return _of_sheet(load_sheet(device))
+        return _of_sheet(device)
     name = operand.rows[0].device_name if operand.rows else operand.label
     facts = {} if operand.environment is None else dict(operand.environment.devices.get(device, {}))
     sheet = facts.get("sheet", "").partition(" (by ")[0]
     if sheet in known_sheets():
-        paper = _of_sheet(load_sheet(sheet))
+        paper = _of_sheet(sheet)
         return replace(paper, facts=facts | paper.facts)
     flops: dict[str, float] = {}
     bytes_per_s = None
@@ -149,7 +149,8 @@ def _paper(operand: Operand) -> Paper:
     return Paper(name, flops, memory_bytes_per_s=bytes_per_s, source=source, facts=facts)
 
 
-def _of_sheet(sheet: Sheet) -> Paper:
+def _of_sheet(name: str) -> Paper:
+    sheet = load_sheet(name)
     peaks = {dtype: peak for dtype in sheet.peak_tflops if (peak := sheet.peak_flops(dtype)) is not None}
     facts = {
         "vendor": sheet.vendor,
@@ -170,7 +171,8 @@ def _of_sheet(sheet: Sheet) -> Paper:
     }
     return Paper(
         sheet.name, peaks, sheet.memory_bytes, sheet.memory_bytes_per_s, sheet.link_bytes_per_s, _plain(sheet.tdp_w),
-        sheet.devices_per_package, facts={name: value for name, value in facts.items() if value and value != "-"},
+        sheet.devices_per_package, sheet=name,
+        facts={fact: value for fact, value in facts.items() if value and value != "-"},
     )  # fmt: skip
 
 

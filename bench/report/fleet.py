@@ -53,7 +53,7 @@ def pool_table(found: Fleets) -> Table:
         Column("batch set by", keep=5), Column("bound", keep=4), Column("source", keep=3),
     ])  # fmt: skip
     table.title = "Where the use goes (busy = day profile x headroom x whole groups):"
-    pools = {(p.capacity.phase, p.capacity.device): p for fleet in found.fleets for p in fleet.pools}
+    pools = {(p.capacity.phase, p.capacity.device, p.capacity.source): p for fleet in found.fleets for p in fleet.pools}
     table.rows = [_pool_cells(pool) for pool in pools.values()]
     table.notes = [
         "at target: the rate that keeps the service target, of what the device would yield without it.",

@@ -6,7 +6,10 @@ numbers, each null where nobody published it, so that the report needs no room b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from bench.report.document import Assumption, Section
 from bench.results.axes import bought
@@ -28,6 +31,8 @@ class Paper:
     devices_per_package: int = 1
     # Where the peaks come from: a sheet's are published, those that calibration reached were measured.
     source: str = "published"
+    # The sheet that the figures are of; "" where none describes the device.
+    sheet: str = ""
     # Name -> value as people read it, for the systems table.
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -63,6 +68,19 @@ class Side:
         """Return the rows of the unit that is bought."""
         unit = self.unit
         return [row for row in rows if row.unit == unit]
+
+    def priced(self, names: Collection[str]) -> Side:
+        """Return the side under the name that has its price: its own among these names, else that of its sheet."""
+        name = self.paper.sheet
+        if not name or self.device in names:
+            return self
+
+        def named(rows: list[Row]) -> list[Row]:
+            own = self.device
+            return [msgspec.structs.replace(row, device=name) if row.device == own else row for row in rows]
+
+        operand = replace(self.operand, rows=named(self.rows))
+        return replace(self, operand=operand, device=name, at_targets=named(self.at_targets))
 
 
 @dataclass

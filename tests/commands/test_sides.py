@@ -59,7 +59,7 @@ def test_a_measured_device_that_matched_a_sheet_has_that_sheet_s_figures(row, en
     monkeypatch.setattr("bench.commands.sides.read_operands", lambda *_: [ran])
     (side,) = gather(("run.json",), (), {}, [])
     assert side.paper.peak_flops["bf16"] == 989.4e12
-    assert side.paper.facts["name"] == "NVIDIA H200"
+    assert (side.paper.facts["name"], side.paper.sheet) == ("NVIDIA H200", "h200-sxm")
 
 
 def test_a_run_s_label_leaves_its_time_out_where_that_tells_the_sides_apart(row, environment, monkeypatch):

@@ -172,9 +172,9 @@ def _pool_table(working: list[Fleet]) -> Table:
     for fleet in working:
         for pool in fleet.pools:
             one = pool.capacity
-            if (one.device, one.phase) in seen:
+            if (one.device, one.phase, one.source) in seen:
                 continue
-            seen.add((one.device, one.phase))
+            seen.add((one.device, one.phase, one.source))
             name = f"{one.phase}, {one.device}, {one.dtype}: {pool.devices} devices"
             for each in pool.factors:
                 own = one.source if each.name.startswith(("of peak", "service")) else source_of(pool)
