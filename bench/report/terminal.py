@@ -7,6 +7,7 @@ import sys
 import textwrap
 from typing import TextIO
 
+from bench.errors import ResultError
 from bench.report.layout import Column, Table
 
 PIPE_WIDTH = 160
@@ -32,11 +33,21 @@ def colored(stream: TextIO, no_color: bool = False) -> bool:
 
 
 def emit(text: str, stream: TextIO | None = None) -> None:
-    """Write text, replacing what the stream's encoding cannot hold instead of failing."""
+    """Write text, replacing what the stream's encoding cannot hold instead of failing.
+
+    A reader that went away (| head) is no error: what a command found, its exit code, stands.
+    Raises: ResultError where the stream cannot be written, such as a full disk's file.
+    """
     out = stream or sys.stdout
     encoding = out.encoding or "utf-8"
-    out.write(text.encode(encoding, errors="replace").decode(encoding) + "\n")
-    out.flush()
+    try:
+        out.write(text.encode(encoding, errors="replace").decode(encoding) + "\n")
+        out.flush()
+    except OSError as error:
+        # What is left in the buffer would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise ResultError(f"{out.name}: cannot be written ({(error.strerror or 'error').lower()})") from None
 
 
 def table_text(table: Table, width: int, *, bold: bool = False) -> str:

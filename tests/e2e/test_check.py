@@ -259,6 +259,20 @@ def test_two_saves_at_once_lose_nothing(bench, wrote, tmp_path):
     assert len(json.loads((tmp_path / "results" / "baselines" / "main.json").read_text())["sessions"]) == 8
 
 
+@pytest.mark.parametrize(("times", "code"), [([0.001] * 3, 0), ([0.00106] * 3, 1)])
+@pytest.mark.parametrize("reader", ["| true", ">&-"])
+def test_who_does_not_read_it_gets_the_same_exit_code(bench, wrote, saved, times, code, reader):
+    wrote("02-new", {CASE: times, OTHER: [0.002] * 3})
+    done = bench("check", "--no-confirm", prefix=("bash", "-o", "pipefail", "-c", f'"$@" {reader}', "bash"))
+    assert (done.code, "Traceback" in done.err) == (code, False)
+
+
+def test_output_that_cannot_be_written_is_no_regression(bench, wrote, saved):
+    wrote("02-new", {CASE: [0.001] * 3, OTHER: [0.002] * 3})
+    done = bench("check", prefix=("bash", "-c", '"$@" >/dev/full', "bash"))
+    assert (done.code, "<stdout>: cannot be written (no space left on device)" in done.err) == (2, True)
+
+
 def test_a_full_disk_leaves_the_old_baseline(bench, wrote, saved, tmp_path):
     folder = tmp_path / "results" / "baselines"
     before = (folder / "main.json").read_bytes()
