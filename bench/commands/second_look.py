@@ -6,8 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -201,7 +200,8 @@ def _measure(
             except BenchError as error:
                 why_alone = str(error)
         elif asked.baseline_python:
-            old = Place(Path.cwd(), asked.baseline_python)
+            # The candidate's own code under the other Python: what differs is what is installed there.
+            old = replace(candidate, python=asked.baseline_python)
         against = f"in turns with {old_commit or asked.baseline_python}" if old else f"alone ({why_alone})"
         if not asked.quiet:
             cost = _cost(plan.cases, plan.pairs) / (1 if old else 2)
@@ -219,8 +219,11 @@ def _measure(
             looked.not_run[key] = f"it failed when run again ({pairs.failed[key[:2]]})"
             continue
         try:
+            candidates, olds = new.get(key, []), before.get(key, [])
+            if old:
+                olds, candidates = _pairs_of(olds, candidates)
             looked.found[key] = confirm(
-                one, candidate=new.get(key, []), baseline=before.get(key, []) if old else None,
+                one, candidate=candidates, baseline=olds if old else None,
                 looked_at=len(plan.doubts), rule=rules.get(key, rule),
             )  # fmt: skip
         except BenchError as error:
@@ -234,6 +237,13 @@ def _sessions(name: str, environment: Environment, rows: dict[tuple[str, str], l
     ]
     gathered, _ = gather(Run(id=name, environment=environment, rows=numbered))
     return {(one.device, one.case_id, one.metric): list(one.sessions) for one in series(gathered)}
+
+
+def _pairs_of(old: list[Session], new: list[Session]) -> tuple[list[Session], list[Session]]:
+    """Return the sessions that both sides have: where one has no reading (of power, say), the pair is none."""
+    mine = {one.label.rpartition("/")[2]: one for one in old}
+    both = [(mine[number], one) for one in new if (number := one.label.rpartition("/")[2]) in mine]
+    return [a for a, _ in both], [b for _, b in both]
 
 
 def _scaled(sessions: list[Session], ratio: float) -> list[Session]:

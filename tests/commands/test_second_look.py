@@ -16,6 +16,7 @@ from bench.results.gate.baseline import Baseline
 from bench.results.gate.check import check
 from bench.results.gate.gather import gather, merged, series
 from bench.results.gate.look import Rule
+from bench.results.gate.verdict import Session
 from bench.results.record import Run
 from bench.workloads.schema import Case
 
@@ -249,3 +250,21 @@ def test_a_definition_of_another_version_is_a_reason_and_no_traceback(ran, turns
     _, found = looked([ran("1", {"a": NOISY})], new)
     (why,) = found.not_run.values()
     assert "none of this version" in why
+
+
+def test_a_reading_that_is_missing_on_one_side_takes_its_pair_away():
+    def side(name, *numbers):
+        made = {"source": "measured", "fingerprint": "f", "definition_hash": "d", "dtype": "bf16"}
+        return [Session(label=f"{name}/{number}", samples=[1.0 * number], **made) for number in numbers]
+
+    old, new = second_look._pairs_of(side("old", 1, 2, 4), side("new", 1, 3, 4))
+    assert [(a.label, b.label) for a, b in zip(old, new, strict=True)] == [("old/1", "new/1"), ("old/4", "new/4")]
+
+
+def test_another_python_without_a_commit_has_the_candidates_own_code(ran, turns, commits):
+    asked = turns({"a": (1.0, 1.2)})
+    new = ran("2", {"a": [1.2]}, commit=commits[0])
+    looked([ran("1", {"a": NOISY})], new, baseline_python="/old/python")
+    assert asked["baseline"].folder == asked["candidate"].folder
+    assert asked["candidate"].root is not None
+    assert asked["baseline"].python == "/old/python"
