@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -45,12 +46,13 @@ class Found:
               help=f"The newest runs of each series, {MOST_RUNS} at most.")  # fmt: skip
 @click.option("--was", multiple=True, metavar="OLD=NEW",
               help="A workload's old name: its runs go on under the new one. Repeatable.")  # fmt: skip
+@click.option("--html", metavar="FILE", help="Write a page with every trend's picture instead of printing a table.")
 @click.option("--rebuild", is_flag=True, help="Build the index of the run files anew.")
 @options.output_format
 @options.no_color
 def command(
     names: tuple[str, ...], devices: tuple[str, ...], machine: str, metric: str, last: int, was: tuple[str, ...],
-    rebuild: bool, form: str, no_color: bool,
+    html: str | None, rebuild: bool, form: str, no_color: bool,
 ) -> int:  # fmt: skip
     """Show how cases developed from run to run, what changed when, and with which commit and settings.
 
@@ -61,11 +63,14 @@ def command(
     bench history                                  every series, what got slower first
     bench history llama-3.1-8b-decode -d cuda:0    all changes of one workload
     bench history --metric joules_per_token --last 200
+    bench history --html trends.html               one page that opens offline
     """
     from bench.report.terminal import emit
     from bench.results.history.document import History, in_order
     from bench.results.history.query import Asked
 
+    if html is not None:
+        _page_can_be_made(html, form)
     asked = Asked(names=names, devices=devices, machine=machine, metric=metric, last=last, was=_renamed(was))
     found = _read(asked, rebuild)
     history = History(
@@ -74,8 +79,34 @@ def command(
     )  # fmt: skip
     if not history.trends:
         raise ResultError(_nothing(history))
+    if html is not None:
+        _write_page(history, Path(html), every=bool(names))
+        return 0
     emit(_shown(history, form, every=bool(names), no_color=no_color))
     return 0
+
+
+def _page_can_be_made(html: str, form: str) -> None:
+    """Raise what stands in the way of a page, before anything is read."""
+    from bench.commands.report import need
+
+    if form != "table":
+        raise click.UsageError(f"--html writes a page and --format {form} prints; ask for one of them")
+    if Path(html).is_dir():
+        raise DefinitionError(
+            f"--html {html}: is a folder; name a file in it, for example {Path(html) / 'trends.html'}"
+        )
+    need(["trends"], "--html")
+
+
+def _write_page(history: History, path: Path, *, every: bool) -> None:
+    """Write the trend page, whole or not at all; name it on stdout."""
+    from bench.report.page.trends import trends_page
+    from bench.report.terminal import emit
+
+    content = trends_page(history, every).encode()
+    project.write_atomically(path, content)
+    emit(f"{project.shown(path)}  {len(content) / 1e3:,.0f} kB")
 
 
 def _renamed(was: tuple[str, ...]) -> dict[str, str]:

@@ -23,7 +23,7 @@ FORMS = ("html", "md", "csv", "json", "xlsx", "pdf", "svg", "png")
 # What each form needs beyond the core, all of the extra "report".
 NEEDED = {
     "html": ("altair", "vl_convert", "jinja2"), "pdf": ("altair", "vl_convert", "jinja2"),
-    "svg": ("altair", "vl_convert"), "png": ("altair", "vl_convert"), "xlsx": ("xlsxwriter",),
+    "svg": ("altair", "vl_convert"), "png": ("altair", "vl_convert"), "xlsx": ("xlsxwriter",), "trends": ("jinja2",),
 }  # fmt: skip
 DEFAULT_FILE = "report.html"
 
@@ -64,7 +64,7 @@ def command(
     bench report ascend-910c h100-sxm --format svg -o charts/
     """
     wanted = _wanted(outs, form)
-    _need([each for each, _ in wanted])
+    need([each for each, _ in wanted])
     to_files = all(path is not None for _, path in wanted)
     report = make(operands, names, options.overrides(sweep), at, prices, title, demand=demand, show=to_files)
     for each, path in wanted:
@@ -98,10 +98,11 @@ def _default(form: str | None) -> tuple[str, Path]:
     return each, Path("charts") if each in ("svg", "png") else Path(DEFAULT_FILE).with_suffix(f".{each}")
 
 
-def _need(forms: list[str]) -> None:
+def need(forms: list[str], what: str = "this form") -> None:
+    """Raise DefinitionError where a form needs what is not installed, with what brings it."""
     missing = {name for form in forms for name in NEEDED.get(form, ()) if importlib.util.find_spec(name) is None}
     if missing:
-        raise DefinitionError(f"this form needs {listed(sorted(missing))}; pip install 'accelbench[report]'")
+        raise DefinitionError(f"{what} needs {listed(sorted(missing))}; pip install 'accelbench[report]'")
 
 
 def make(

@@ -34,11 +34,17 @@ def sparkline(values: list[float], blocks: str = BLOCKS) -> str:
     means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
     if not means:
         return ""
-    low, high = min(means), max(means)
-    spare = max(0.0, low * LEAST_SPAN - (high - low))
-    low, span = low - spare / 2, (high - low) + spare
-    top = len(blocks) - 1
+    low, high = bounds(means)
+    span, top = high - low, len(blocks) - 1
     return "".join(blocks[min(top, int((value - low) / span * len(blocks)))] if span else blocks[0] for value in means)
+
+
+def bounds(values: Iterable[float]) -> tuple[float, float]:
+    """Return what lies at the bottom and at the top of a picture of these values."""
+    known = list(values)
+    low, high = min(known), max(known)
+    spare = max(0.0, low * LEAST_SPAN - (high - low)) / 2
+    return low - spare, high + spare
 
 
 def encodes(encoding: str | None) -> bool:
@@ -67,8 +73,8 @@ def history_table(history: History, blocks: str = BLOCKS) -> Table:
         table.rows.append([
             one.case_id, one.device if len(units[one.device, one.case_id]) == 1 else f"{one.device}, {one.unit}",
             one.machine, one.definition[:6] if definitions[_case(one)] > 1 else "",
-            sparkline(values, blocks), _runs(one), _value(one, values[0], history.unit),
-            _value(one, values[-1], history.unit), _value(one, one.best, history.unit),
+            sparkline(values, blocks), _runs(one), value_text(one, values[0], history.unit),
+            value_text(one, values[-1], history.unit), value_text(one, one.best, history.unit),
             MISSING if change is None else signed(change.share), "" if change is None else change.created[:10],
             one.source,
         ])  # fmt: skip
@@ -85,7 +91,8 @@ def _runs(one: Trend) -> str:
     return str(len(one.points)) if sessions == len(one.points) else f"{len(one.points)} of {sessions} sessions"
 
 
-def _value(one: Trend, value: float, unit: str) -> str:
+def value_text(one: Trend, value: float, unit: str) -> str:
+    """Return a value with its mark and unit."""
     return MARKS.get(one.source, "") + number(value, unit)
 
 
@@ -132,34 +139,48 @@ def changes_text(history: History, every: bool = False) -> str:
 
     Those that lie between the same two runs stand together, below what else changed there.
     """
-    worse, better = {"lower": ("slower", "faster")}.get(
-        history.better if history.unit == "s" else "", ("worse", "better")
-    )
     parts = []
-    for heading, is_worse in ((f"got {worse}", True), (f"got {better}", False)):
-        found = [(one, change) for one in history.trends for change in (one.changes if every else one.changes[-1:])]
-        found = [(one, change) for one, change in found if change.worse == is_worse]
-        if found:
-            parts.append("\n".join([f"{heading}: {len(found)}", *_events(found, history.unit)]))
-        elif is_worse:
-            parts.append(f"got {worse}: none of {len(history.trends)} series")
+    for heading, events in changes(history, every):
+        lines = [heading]
+        for event, found in events:
+            lines.append(plain(f"  {event}"))
+            for one, change in found:
+                where = f"{one.case_id} on {one.device} ({one.machine})"
+                lines.append(plain(f"    {where}: {moved(one, change, history.unit)}, {one.source}"))
+        parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
-def _events(found: list[tuple[Trend, Change]], unit: str) -> Iterable[str]:
+Event = tuple[str, list[tuple[Trend, Change]]]
+
+
+def changes(history: History, every: bool = False) -> list[tuple[str, list[Event]]]:
+    """Return (heading, events), what got worse first; an event is when and what else changed there, and its changes."""
+    parts: list[tuple[str, list[Event]]] = []
+    for word, is_worse in zip(words(history), (True, False), strict=True):
+        found = [(one, change) for one in history.trends for change in (one.changes if every else one.changes[-1:])]
+        found = [(one, change) for one, change in found if change.worse == is_worse]
+        if found:
+            parts.append((f"got {word}: {len(found)}", _events(found)))
+        elif is_worse:
+            parts.append((f"got {word}: none of {len(history.trends)} series", []))
+    return parts
+
+
+def words(history: History) -> tuple[str, str]:
+    """Return what a change is called, to the worse and to the better."""
+    return ("slower", "faster") if (history.better, history.unit) == ("lower", "s") else ("worse", "better")
+
+
+def _events(found: list[tuple[Trend, Change]]) -> list[Event]:
     events: dict[tuple[str | None, ...], list[tuple[Trend, Change]]] = {}
     for one, change in sorted(found, key=lambda each: (each[1].created, abs(each[1].share)), reverse=True):
         place = change.commits if all(change.commits) else (change.before, change.after)
         events.setdefault((*place, *change.changed), []).append((one, change))
-    for each in events.values():
-        yield plain(f"  {_event(each[0][1])}")
-        for one, change in each:
-            levels = " -> ".join(_value(one, value, unit) for value in (change.level_before, change.level_after))
-            where = f"{one.case_id} on {one.device} ({one.machine})"
-            yield plain(f"    {where}: {levels}, {_size(change)}, {one.source}")
+    return [(event_text(each[0][1]), each) for each in events.values()]
 
 
-def _event(change: Change) -> str:
+def event_text(change: Change) -> str:
     """When a change happened, and what else changed there."""
     before, after = change.commits
     if before and after and before != after:
@@ -172,11 +193,13 @@ def _event(change: Change) -> str:
     return f"{change.created[:10]} {commits}; {f'settings: {settings}' if settings else 'no setting differs'}"
 
 
-def _size(change: Change) -> str:
+def moved(one: Trend, change: Change, unit: str) -> str:
+    """Return a change's levels and its size with its interval."""
+    levels = " -> ".join(value_text(one, value, unit) for value in (change.level_before, change.level_after))
     if change.interval is None:
-        return signed(change.share)
+        return f"{levels}, {signed(change.share)}"
     low, high = change.interval
-    return f"{signed(change.share)} ({signed(low)} to {signed(high)})"
+    return f"{levels}, {signed(change.share)} ({signed(low)} to {signed(high)})"
 
 
 def as_json(history: History) -> str:

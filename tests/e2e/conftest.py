@@ -193,3 +193,17 @@ def sessions(call: Callable[..., Done], tmp_path_factory: pytest.TempPathFactory
 def modelled(call: Callable[..., Done], tmp_path_factory: pytest.TempPathFactory) -> Done:
     """The kernel rms-norm, modelled on an H100; JSON on stdout."""
     return call("run", "rms-norm", "-d", "h100-sxm", "--format", "json", cwd=tmp_path_factory.mktemp("modelled"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless browser; where there is none the tests that open a page skip."""
+    from bench.report.pdf import BROWSERS, QUIET, browser
+
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install '.[dev]')")
+    if browser() is None:
+        pytest.skip(f"no browser to open a page with ({', '.join(BROWSERS[:3])})")
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=browser(), args=[*QUIET[1:], "--no-sandbox"])
+        yield found
+        found.close()

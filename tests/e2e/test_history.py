@@ -64,6 +64,46 @@ def test_every_form_tells_the_same(history: Bench) -> None:
     assert history("--format", "md").out.count("| rms-norm[") == len(lines)
 
 
+def test_the_page_has_a_picture_of_every_series(history: Bench, tmp_path: Path) -> None:
+    done = history("--html", "trends.html")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("trends.html  ")
+    page = (tmp_path / "trends.html").read_text()
+    trends = history("--format", "json").json["trends"]
+    assert page.count("<figure") == len(trends)
+    assert page.count("<circle") == sum(len(each["points"]) for each in trends)
+    assert "+25%, slower" in page
+    assert "accelbench 0.1.0 -&gt; 9.9" in page
+    assert page.count('<span class="badge modelled">') >= 2 * len(trends)
+
+
+@pytest.mark.parametrize(("words", "part"), [
+    (("--html", "."), "--html .: is a folder; name a file in it"),
+    (("--html", "/proc/x.html"), "/proc/x.html: cannot be written"),
+    (("--html", "x.html", "--format", "csv"), "--html writes a page and --format csv prints"),
+])  # fmt: skip
+def test_a_page_that_cannot_be_made_is_one_line_and_nothing_is_written(
+    history: Bench, tmp_path: Path, words: tuple[str, ...], part: str
+) -> None:
+    before = sorted(each.name for each in tmp_path.iterdir())
+    done = history(*words)
+    assert (done.code, done.out) == (2, "")
+    assert part in done.err
+    assert done.err.count("\n") == 1
+    assert sorted(each.name for each in tmp_path.iterdir()) == before
+
+
+def test_the_page_needs_its_library_and_names_the_extra(history: Bench, tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfind = u.find_spec\nu.find_spec = lambda n, *a: None if n == 'jinja2' else find(n, *a)\n"
+    )
+    done = history("--html", "x.html", PYTHONPATH=str(blocked))
+    assert (done.code, done.out) == (2, "")
+    assert "--html needs jinja2; pip install 'accelbench[report]'" in done.err
+
+
 def test_a_terminal_without_blocks_is_drawn_in_ascii(history: Bench) -> None:
     done = history(PYTHONIOENCODING="ascii")
     assert done.code == 0

@@ -15,13 +15,12 @@ import pytest
 
 from bench.report.document import Cell, Column, Report, Section, Table
 from bench.report.page.html import page as html
-from bench.report.pdf import BROWSERS, QUIET, browser
+from bench.report.pdf import BROWSERS, browser
 
 pytestmark = pytest.mark.slow
 
 if browser() is None:
     pytest.skip(f"no browser to open a page with ({', '.join(BROWSERS[:3])})", allow_module_level=True)
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install '.[dev]')")
 
 SIDES = ("ascend-910c", "h100-sxm", "h20")
 LARGEST_PAGE = 2_000_000
@@ -48,14 +47,6 @@ def made(call: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> 
     done = call("report", *SIDES, "--prices", "example", "-o", "report.html", "-o", "report.json", cwd=folder)
     assert done.code == 0, done.err
     return Made(folder)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=browser(), args=[*QUIET[1:], "--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture

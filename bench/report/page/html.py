@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-from importlib.resources import files
 from typing import Any
 
 from bench.report import cells
@@ -13,6 +10,7 @@ from bench.report.charts.draw import order
 from bench.report.charts.render import page_svg
 from bench.report.charts.style import shape
 from bench.report.document import Cell, Chart, Report, Table
+from bench.report.page.shell import render
 from bench.report.parts.glance import sentence, shortened
 from bench.results.verdict import AXES, Axis, Verdict, summary, worst
 
@@ -35,23 +33,18 @@ _ROOT = re.compile(r"<svg([^>]*)>")
 
 def page(report: Report) -> str:
     """Return the page of a report."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("bench.report.page", "."), undefined=StrictUndefined, trim_blocks=True,
-        autoescape=select_autoescape(default=True, default_for_string=True),
-    )  # fmt: skip
-    script, style = _own("enhance.js"), _own("style.css")
     labels = [system.label for system in report.systems]
     charts = [chart for section in report.sections for chart in section.charts]
     pictures = {chart.id: Markup(_named(page_svg(chart, labels), chart)) for chart in charts}
     notes: dict[str, dict[str, str]] = {}
-    return environment.get_template("page.html.jinja").render(
-        report=report, style=Markup(style), script=Markup(script), script_hash=_hash(script), pictures=pictures,
+    return render(
+        "page.html.jinja", title=report.title, question=report.question, skip="To the verdicts", report=report,
+        pictures=pictures,
         pairs=pairs(report.verdicts), readings=len([each for each in report.verdicts if each.metric and each.counted]),
         facts=list(dict.fromkeys(name for system in report.systems for name in system.facts)),
-        chunk=CHUNK, text=cells.text, kind=cells.kind, mark=cells.mark, legend=cells.LEGEND, plain=_plain,
+        chunk=CHUNK, text=cells.text, mark=cells.mark, legend=cells.LEGEND, plain=_plain,
         interval=lambda cell, unit: cells.interval_text(cell.interval, "" if unit else cell.unit),
         units_of=lambda table: [cells.shared_unit(table, index) for index in range(len(table.columns))],
         notes_of=lambda table: notes.setdefault(table.id, _notes(table)),
@@ -85,14 +78,6 @@ def _left_out(report: Report) -> dict[str, int]:
     for item in report.not_run:
         found.setdefault(item.system, set()).update(item.cases)
     return {label: len(cases) for label, cases in found.items()}
-
-
-def _own(name: str) -> str:
-    return files("bench.report.page").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _named(svg: str, chart: Chart) -> str:
