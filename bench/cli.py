@@ -1,7 +1,7 @@
 """The command line: `bench COMMAND`. Parses, calls, prints; errors become one line and an exit code here only.
 
 Exit codes: 0 fine, 1 regression, 2 usage or a bad definition, 3 device, 4 a case failed, 5 not comparable,
-130 interrupted with everything finished saved.
+70 a fault of bench itself, 130 interrupted with everything finished saved.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -36,6 +37,8 @@ COMMANDS = {
 }
 
 INTERRUPTED = 130
+# A fault of ours must not read as a regression, which is 1. Source: EX_SOFTWARE, sysexits(3).
+INTERNAL = 70
 
 
 class LazyGroup(click.Group):
@@ -104,7 +107,21 @@ def run(arguments: list[str]) -> int:
         # The reader went away (| head): not an error of ours. Keeps Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if os.environ.get("BENCH_TRACEBACK"):
+            raise
+        return _failed(
+            f"{_where(error)}; this is a fault of bench, please report it with what BENCH_TRACEBACK=1 shows", INTERNAL
+        )
     return result if isinstance(result, int) else 0
+
+
+def _where(error: Exception) -> str:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = "" if frame is None else f" ({Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno})"
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def _failed(message: str, code: int) -> int:

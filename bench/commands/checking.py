@@ -211,7 +211,7 @@ def _notes(sides: _Sides, rule: Rule) -> list[str]:
     if rule.fewest_sessions <= passes and made < rule.fewest_sessions:
         notes.append(
             f"the baseline's {passes} sessions are of {made} sitting{'s' if made > 1 else ''}: what a machine does from"
-            " hour to hour is not in their spread, so an alarm means little before it is confirmed in turns"
+            " hour to hour is not in their spread, and taken to be as much; sessions of other hours make limits tighter"
         )
     return notes
 

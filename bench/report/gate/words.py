@@ -11,9 +11,9 @@ from bench.report.cells import number
 from bench.report.layout import plain
 from bench.results.gate.conclude import failed_now
 from bench.results.gate.document import Checked, Finding, Side
-from bench.results.gate.verdict import Verdict, signed
+from bench.results.gate.verdict import Verdict
 from bench.results.record import Source
-from bench.units import MISSING, percent
+from bench.units import MISSING, percent, signed
 
 # Said of a finding whose numbers were not all measured, and put before each of them.
 ESTIMATED, MARK = "estimated: ", "~"

@@ -35,6 +35,7 @@ from bench.results.metrics import METRICS
 
 Key = tuple[str, str, str]
 ALARMS = ("regressed", "improved")
+NOTHING = Series(case_id="", metric="", sessions=())
 
 
 def check(
@@ -54,7 +55,8 @@ def check(
     old, new = _by_key(baseline, "baseline"), _by_key(candidate, "candidate")
     keys = list(dict.fromkeys([*old, *new]))
     early = {
-        key: _without_statistics(key, old.get(key, []), new.get(key, []), rules.get(key, rule), cross) for key in keys
+        key: _without_statistics(key, old.get(key, NOTHING), new.get(key, NOTHING), rules.get(key, rule), cross)
+        for key in keys
     }
     metrics = sum(found is None for found in early.values())
     return [early[key] or _judged(key, old[key], new[key], metrics, rules.get(key, rule)) for key in keys]
@@ -88,11 +90,13 @@ def confirm(
         raise ResultError(f"{where}: looked_at is {looked_at}; it counts this metric too, so that 1 is the least")
     _same_make(where, [*(baseline or ()), *candidate], why.made_of)
     new = _medians(where, "second look's candidate", candidate)
+    unseen = (0.0, 0.0)
     if baseline is None:
         if not new:
             raise ResultError(f"{where}: the second look has no sessions; run the candidate again")
         old, new, metrics = why.baseline, _sittings(candidate, new), max(why.metrics, looked_at)
-        estimate = from_sessions(_logs(old), _logs(new))
+        unseen = (why.unseen, 1 / len(new) if why.unseen else 0.0)
+        estimate = from_sessions(_logs(old), _logs(new), sum(unseen))
     else:
         old, metrics = _medians(where, "second look's baseline", baseline), looked_at
         if len(old) != len(new) or len(old) < 2:
@@ -103,7 +107,7 @@ def confirm(
         estimate = from_pairs(_logs(old), _logs(new))
     second = judged(
         (first.device, first.case_id, first.metric), old, new, look(estimate, metrics, rule), rule, metrics=metrics,
-        paired=baseline is not None, made_of=why.made_of,
+        paired=baseline is not None, made_of=why.made_of, unseen=unseen,
     )  # fmt: skip
     if baseline is None and undisturbed(second) is not second:
         # It neither confirms nor withdraws: others were there beside it, not beside the first.
@@ -113,24 +117,21 @@ def confirm(
     return Confirmed(outcome="withdrawn", reason=f"second look, {second.verdict}: {second.reason}", judged=second)
 
 
-def _by_key(series: Sequence[Series], side: str) -> dict[Key, list[Session]]:
-    found: dict[Key, list[Session]] = {}
+def _by_key(series: Sequence[Series], side: str) -> dict[Key, Series]:
+    found: dict[Key, Series] = {}
     for one in series:
         key = (one.device, one.case_id, one.metric)
         if key in found:
             raise ResultError(f"{one.case_id} {one.metric}: given twice in the {side}; join its sessions in one series")
-        found[key] = list(one.sessions)
+        found[key] = one
     return found
 
 
-def _without_statistics(
-    key: Key, a: list[Session], b: list[Session], rule: Rule, cross: Collection[Border]
-) -> Judged | None:
+def _without_statistics(key: Key, a: Series, b: Series, rule: Rule, cross: Collection[Border]) -> Judged | None:
     """Return the verdict where none can be worked out, or None. Samples that cannot be are refused either way."""
     device, case_id, metric = key
-    old = _sittings(a, _medians(f"{case_id} {metric}", "baseline", a))
-    new = _sittings(b, _medians(f"{case_id} {metric}", "candidate", b))
-    made_of = _made_of([*a, *b])
+    old, new = _values(a, f"{case_id} {metric}", "baseline"), _values(b, f"{case_id} {metric}", "candidate")
+    made_of = _made_of([*a.sessions, *b.sessions])
     found = Judged(
         device=device, case_id=case_id, metric=metric, verdict="learning", reason="", baseline=typical(old),
         candidate=typical(new), estimated=made_of["source"] != ["measured"],
@@ -142,7 +143,7 @@ def _without_statistics(
         return replace(found, verdict="new", reason="the baseline has no session of this case")
     if found.candidate is None:
         return replace(found, verdict="gone", reason="the candidate has no session of this case")
-    problem = _apart(a, b, cross)
+    problem = _apart(a.sessions, b.sessions, cross)
     if problem:
         return replace(found, verdict="not comparable", reason=problem)
     if len(old) >= rule.fewest_sessions:
@@ -151,12 +152,16 @@ def _without_statistics(
     return replace(found, reason=reason, ratio=found.candidate / found.baseline)
 
 
-def _judged(key: Key, a: list[Session], b: list[Session], metrics: int, rule: Rule) -> Judged:
-    old, new = _sittings(a, _medians("", "", a)), _sittings(b, _medians("", "", b))
+def _judged(key: Key, a: Series, b: Series, metrics: int, rule: Rule) -> Judged:
+    old, new = _values(a), _values(b)
     rule = _rule_for(key[2], rule)
-    found = look(from_sessions(_logs(old), _logs(new)), metrics, rule)
-    first = judged(key, old, new, found, rule, metrics=metrics, paired=False, made_of=_made_of([*a, *b]))
-    return undisturbed(first)
+    # What a machine does from sitting to sitting is not in the spread of one; it is taken to be as much.
+    unseen = (1 / a.sittings, 1 / b.sittings) if a.apart and a.sittings < len(old) else (0.0, 0.0)
+    found = look(from_sessions(_logs(old), _logs(new), sum(unseen)), metrics, rule)
+    return undisturbed(judged(
+        key, old, new, found, rule, metrics=metrics, paired=False, made_of=_made_of([*a.sessions, *b.sessions]),
+        unseen=unseen,
+    ))  # fmt: skip
 
 
 def _rule_for(metric: str, rule: Rule) -> Rule:
@@ -168,7 +173,7 @@ def _made_of(sessions: Sequence[Session]) -> dict[Border, list[str]]:
     return {border: sorted({session.side_of(border) for session in sessions}) for border in BORDERS}
 
 
-def _apart(a: list[Session], b: list[Session], cross: Collection[Border]) -> str | None:
+def _apart(a: Sequence[Session], b: Sequence[Session], cross: Collection[Border]) -> str | None:
     """Return in words why two sides must not be compared, or None."""
     old, new = _made_of(a), _made_of(b)
     problems = []
@@ -213,6 +218,12 @@ def _medians(where: str, side: str, sessions: Sequence[Session]) -> list[Median]
         count = len(session.samples) if session.count is None else session.count
         found.append(Median(session.label, value, count, session.quartiles, session.others))
     return found
+
+
+def _values(series: Series, where: str = "", side: str = "") -> list[Median]:
+    """Return what counts as one value each: the sittings, or the sessions where these count for themselves."""
+    medians = _medians(where, side, series.sessions)
+    return medians if series.apart else _sittings(series.sessions, medians)
 
 
 def _sittings(sessions: Sequence[Session], medians: list[Median]) -> list[Median]:

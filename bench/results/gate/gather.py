@@ -182,10 +182,10 @@ def series(gathered: Gathered, *, fewest: int | None = None, like: Gathered | No
     for key, every in by_key.items():
         chosen = _alike(every, passes, wanted.get(key, set()))
         chosen.sort(key=lambda each: order[each[1]])
-        together = fewest is None or len({passes[label].run for _, label in chosen}) >= fewest
+        apart = fewest is not None and len({passes[label].run for _, label in chosen}) < fewest
         found.append(Series(
             device=key[0], case_id=key[1], metric=key[2],
-            sessions=[_session(held, passes[label], together=together) for held, label in chosen],
+            sessions=[_session(held, passes[label]) for held, label in chosen], apart=apart,
         ))  # fmt: skip
     return found
 
@@ -213,10 +213,10 @@ def _alike(
     return alike or list(every)
 
 
-def _session(held: Held, one: Pass, *, together: bool) -> Session:
+def _session(held: Held, one: Pass) -> Session:
     value = held.values[one.label]
     return Session(
-        label=one.label, sitting=one.run if together else None, samples=[value.median], count=value.count,
+        label=one.label, sitting=one.run, samples=[value.median], count=value.count,
         quartiles=(value.low, value.high), others=value.others, source=held.source,
         fingerprint=one.machines.get(held.device, "not known"), definition_hash=held.definition_hash, dtype=held.dtype,
     )  # fmt: skip

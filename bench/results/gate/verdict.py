@@ -11,7 +11,7 @@ import msgspec
 from bench.results.gate.look import Look, Rule, in_doubt
 from bench.results.metrics import METRICS
 from bench.results.record import Source
-from bench.units import percent
+from bench.units import percent, signed
 
 Verdict = Literal["regressed", "improved", "same", "cannot tell", "new", "gone", "not comparable", "learning"]
 # What two sides must agree in; a person may ask to cross each by name.
@@ -55,12 +55,22 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """The sessions of one metric of one case on one device, on one side; lower is better."""
+    """The sessions of one metric of one case on one device, on one side; lower is better.
+
+    apart: each session counts for itself, although some share a sitting.
+    """
 
     device: str = ""
     case_id: str
     metric: str
     sessions: Sequence[Session]
+    apart: bool = False
+
+    @property
+    def sittings(self) -> int:
+        """In how many sittings the sessions were made; one without a name is of its own."""
+        named = {session.sitting for session in self.sessions if session.sitting is not None}
+        return len(named) + sum(session.sitting is None for session in self.sessions)
 
 
 class Median(msgspec.Struct, frozen=True):
@@ -94,7 +104,9 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     """All that a verdict rests on. `paired`: medians at one position of both sides belong together.
 
     spread: standard deviation of one session (of one pair's difference, where paired) on log time. k: what the spread
-    is multiplied by for the limit. made_of: what the sessions of both sides are on every border.
+    is multiplied by for the limit. unseen: variance between sittings that the baseline's sessions do not show, taken
+    to be as large as theirs: 1 / its sittings, where these are fewer than its values. made_of: what the sessions of
+    both sides are on every border.
     """
 
     baseline: list[Median]
@@ -106,6 +118,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     k: float
     made_of: dict[Border, list[str]]
     steps: list[Step]
+    unseen: float = 0.0
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,16 +186,14 @@ def undisturbed(one: Judged) -> Judged:
     )
 
 
-def signed(share: float) -> str:
-    """Return a change as people read it: +4.2%, -12%."""
-    return ("-" if share < 0 else "+") + percent(abs(share))
-
-
 def judged(
     key: tuple[str, str, str], baseline: list[Median], candidate: list[Median], found: Look, rule: Rule, *,
-    metrics: int, paired: bool, made_of: dict[Border, list[str]],
+    metrics: int, paired: bool, made_of: dict[Border, list[str]], unseen: tuple[float, float] = (0.0, 0.0),
 ) -> Judged:  # fmt: skip
-    """Put one look into words and shares; `metrics` is the number of them the limit was widened for."""
+    """Put one look into words and shares; `metrics` is the number of them the limit was widened for.
+
+    unseen: variance that the sessions of each side do not show, see `Why`.
+    """
     estimated = made_of["source"] != ["measured"]
     ratio, interval = _exp(found.estimate.change), (_exp(found.low), _exp(found.high))
     limit, detects = _share(found.limit), _share(found.detects)
@@ -205,7 +216,8 @@ def judged(
         why=Why(
             baseline=baseline, candidate=candidate, paired=paired, metrics=metrics, degrees=found.estimate.degrees,
             spread=float(found.estimate.spread), k=found.k, made_of=made_of,
-            steps=_steps(found, rule, metrics, len(baseline), len(candidate), paired=paired),
+            steps=_steps(found, rule, metrics, len(baseline), len(candidate), paired=paired, unseen=sum(unseen)),
+            unseen=unseen[0],
         ),
     )  # fmt: skip
 
@@ -223,11 +235,13 @@ def _verdict(found: Look) -> Verdict:
     return next((verdict for verdict in known if found.verdict == verdict), "cannot tell")
 
 
-def _steps(found: Look, rule: Rule, metrics: int, old: int, new: int, *, paired: bool) -> list[Step]:
+def _steps(
+    found: Look, rule: Rule, metrics: int, old: int, new: int, *, paired: bool, unseen: float
+) -> list[Step]:  # fmt: skip
     """Return the arithmetic in the order in which it can be followed by hand."""
     estimate = found.estimate
     degrees = estimate.degrees
-    factor = f"sqrt(1/{old})" if paired else f"sqrt(1/{old} + 1/{new})"
+    factor = f"sqrt(1/{old})" if paired else f"sqrt(1/{old} + 1/{new}{f' + {unseen:.3g}' if unseen else ''})"
     if paired:
         change, spread = "mean log(candidate / baseline) of the pairs", "standard deviation over the pairs"
     else:

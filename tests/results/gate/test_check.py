@@ -433,3 +433,19 @@ def test_a_second_look_alone_beside_others_withdraws_nothing(alarmed):
     with pytest.raises(ResultError, match=r"others took .* beside the candidate"):
         confirm(alarmed, candidate=slower, looked_at=1)
     assert confirm(alarmed, candidate=sessions(1.5, 1.5, 1.5), looked_at=1).outcome == "confirmed"
+
+
+def test_sessions_of_one_sitting_do_not_show_what_sittings_differ_by():
+    """By hand: spread sqrt(0.001 / 4); the error is spread * sqrt(1/5 + 1/1 + 1 + 1) where both sides are one sitting."""
+    alike = [session(value, label=f"run {index}", sitting="monday") for index, value in enumerate(FIVE)]
+    baseline = Series(case_id="tiny[b=1]", metric="step_s", sessions=alike, apart=True)
+    candidate = series(session(math.exp(0.2), sitting="tuesday"))
+    (found,) = check([baseline], [candidate])
+    steps = {step.name: step for step in found.why.steps}
+    assert steps["error"].formula == "spread * sqrt(1/5 + 1/1 + 2)"
+    assert steps["error"].value == pytest.approx(math.sqrt(0.001 / 4) * math.sqrt(3.2))
+    assert found.why.unseen == 1.0
+    again = confirm(found, candidate=[session(math.exp(0.2), sitting="wednesday")], looked_at=1)
+    assert again.judged.why.steps[2].formula == "spread * sqrt(1/5 + 1/1 + 2)"
+    five = Series(case_id="tiny[b=1]", metric="step_s", sessions=sessions(*FIVE), apart=True)
+    assert check([five], [candidate])[0].why.unseen == 0.0

@@ -84,7 +84,7 @@ def test_of_several_machines_those_of_the_other_side_are_taken(ran):
 
 def test_sessions_of_one_sitting_count_for_themselves_where_there_are_few_sittings(ran):
     gathered, _ = gather(ran("run-1", {CASE: [1.0] * 8}))
-    assert {session.sitting for session in only(series(gathered)).sessions} == {"run-1"}
-    assert {session.sitting for session in only(series(gathered, fewest=5)).sessions} == {None}
+    assert not only(series(gathered)).apart
+    assert (only(series(gathered, fewest=5)).apart, only(series(gathered, fewest=5)).sittings) == (True, 1)
     many = merged(gather(ran(f"run-{hour}", {CASE: [1.0] * 2}))[0] for hour in range(1, 6))
-    assert len({session.sitting for session in only(series(many, fewest=5)).sessions}) == 5
+    assert (only(series(many, fewest=5)).apart, only(series(many, fewest=5)).sittings) == (False, 5)

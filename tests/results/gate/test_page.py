@@ -7,6 +7,7 @@ The test simulates fewer: it asks whether both could come from one rule, not whe
 from __future__ import annotations
 
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -15,10 +16,14 @@ import pytest
 from bench.results.gate.look import Rule, student_t
 from bench.results.gate.noise_model import ALONE, CONFIRMED, FIRST_LOOK, NOISES, SEED, Plan, Rates, coverage, simulate
 
+sys.path.insert(0, str(Path(__file__).parent))
+import recorded
+
 PAGE = Path(__file__).parents[3] / "docs" / "gate.md"
 CHECKS = 1000
 FEWER = 160
 TRIALS = 4000
+RECORDED_CHECKS = 200
 
 
 @cache
@@ -80,7 +85,30 @@ def coverage_lines() -> list[str]:
     ]
 
 
-BLOCKS = {"rates": rates_lines, "coverage": coverage_lines}
+def recorded_lines() -> list[str]:
+    names = recorded.records()
+    found = {name: recorded.outcome(name, RECORDED_CHECKS) for name in names}
+    lines = []
+    for name in names:
+        one = recorded.load(name)
+        rounds = one.logs["same"].shape[1]
+        lines.append(
+            f"- {name}: {one.machine}, {one.made[:10]}, {len(one.cases)} cases, {rounds} rounds of three sessions; {one.note}."
+            f" Typical spread between sessions {one.spread:.1%}, of a pair's difference {one.paired_spread:.1%}."
+        )
+    lines += ["", "| rule | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
+    for rule in found[names[0]].rules:
+        cells = [f"{number(one.rules[rule][0])} / {one.rules[rule][1]:.0%}" for one in found.values()]
+        lines.append(f"| {f'**{rule}**' if rule == CONFIRMED else rule} | {' | '.join(cells)} |")
+    lines += [
+        "| slowed, in the end \"same\" / \"cannot tell\" | "
+        + " | ".join(f"{one.called_same:.0%} / {one.left_open:.0%}" for one in found.values()) + " |",
+        "| unchanged metrics run again per check | " + " | ".join(number(one.again) for one in found.values()) + " |",
+    ]  # fmt: skip
+    return lines
+
+
+BLOCKS = {"rates": rates_lines, "recorded": recorded_lines, "coverage": coverage_lines}
 
 
 def block(name: str, text: str) -> str:
@@ -162,6 +190,18 @@ def test_the_page_gives_the_intervals_that_were_counted(page):
     bootstrap, student = coverage(500)
     counted = [float(value) / 100 for value in re.findall(r"(\d+)%", block("coverage", page))]
     assert counted == [pytest.approx(bootstrap, abs=0.08), pytest.approx(student, abs=0.05)]
+
+
+def test_the_page_shows_what_was_recorded(page):
+    text = block("recorded", page)
+    for name in recorded.records():
+        assert f"- {name}: " in text
+        rule = next(line for line in text.splitlines() if CONFIRMED in line)
+        at = recorded.records().index(name)
+        false, seen = (share(part) for part in rule.strip("|").split("|")[1 + at].split("/"))
+        found = recorded.outcome(name, 40).confirmed
+        assert abs(false - found[0]) < 0.3
+        assert abs(seen - found[1]) < 0.08
 
 
 def test_the_page_states_the_defaults_of_the_code(page):
