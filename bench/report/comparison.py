@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.report.layout import Column, Table
 from bench.report.rows import by_reason, short_names
-from bench.results.axes import every_verdict
+from bench.results.axes import SAME_BATCH, every_verdict
 from bench.results.compare import Compared, Comparison
 from bench.results.verdict import AXES, Verdict, summary
 from bench.units import MISSING, seconds, three_digits
@@ -108,6 +108,8 @@ def tail_lines(comparison: Comparison) -> list[str]:
     sources = {row.source for operand in comparison.operands for row in operand.rows}
     lines = ["~ modelled, not measured; its interval is P10 to P90."] if "modelled" in sources else []
     lines += ["ratio = first over other, of throughput per unit (or of step time for kernels, where lower is better)."]
+    if any(line.metric != "step_s" for line in comparison.lines):
+        lines += [f"tok/s of a case: {SAME_BATCH}; --at has what each side yields in time."]
     notes = dict.fromkeys(note for operand in comparison.operands for row in operand.rows for note in row.notes)
     lines += list(notes)
     if comparison.apart:
