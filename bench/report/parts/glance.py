@@ -1,4 +1,4 @@
-"""The verdicts as a picture: every ratio on one axis, to the right where the first side is better."""
+"""The verdicts as a picture: their ratios on one axis, to the right where the first side is better."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def _forest(pair: list[Verdict], names: dict[str, str], number: int, table: Tabl
     rows = [_row(verdict, names) for verdict in drawn]
     told = "; ".join(f"{row['row']}: {row['ratio']:.2f} ({row['source']})" for row in rows[:MOST_TOLD])
     return Chart(
-        id=f"forest-{number}", title=f"{a} against {b}: every ratio", kind="forest", rows=rows, marks=len(rows),
+        id=f"forest-{number}", title=f"{a} against {b}: the ratios behind the verdicts", kind="forest", rows=rows,
+        marks=len(rows),
         alt=f"{len(drawn)} ratios of {a} over {b} with their intervals; to the right {a} is better. {told}",
         table=table,
         options={"x_title": f"ratio (right: {a} better)"},
