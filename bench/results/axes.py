@@ -81,7 +81,8 @@ def every_verdict(
 def verdicts(a: Operand, b: Operand, served: Collection[tuple[str, str]] = ()) -> list[Verdict]:
     """Return what every measure says of two sides, per unit that is bought; nothing for a measure without a case.
 
-    served: (workload, phase) of which there are readings at service targets: their throughput is judged by those.
+    served: (workload, phase) of which there are readings at service targets: their throughput is judged by those,
+    unless as many devices were measured at the same batch on both sides, which is surer than an interpolation.
     """
     found: list[Verdict] = []
     pairs = [(x, y) for x, y in matched(a, b) if x.status == y.status == "ok"]
@@ -94,7 +95,9 @@ def verdicts(a: Operand, b: Operand, served: Collection[tuple[str, str]] = ()) -
         for target, group in groups.items():
             verdict = _read(measure, target, group, a, b)
             if verdict is not None:
-                verdict.counted = not (measure.note and (group[0][0].workload, measure.phase) in served)
+                surer = all(is_measured(x) and is_measured(y) and x.devices == y.devices for x, y in group)
+                in_time = measure.note and (group[0][0].workload, measure.phase) in served
+                verdict.counted = surer or not in_time
                 found.append(verdict)
     return found
 

@@ -122,7 +122,7 @@ def test_an_interpolated_number_makes_an_estimate(decode):
 
 def test_a_package_that_serves_more_users_at_the_same_batch_does_not_win_where_targets_were_read(decode):
     """Two dies at batch 8 yield 1.5 times as much as one at batch 8; in time the one yields twice as much."""
-    a, b = operand("A", decode(150.0)), operand("B", decode(100.0))
+    a, b = operand("A", decode(150.0, devices=2)), operand("B", decode(100.0))
     target = {"case_id": "tiny-decode[tpot<=50ms]", "definition_hash": "target"}
     in_time = operand("A", decode(100.0, **target)), operand("B", decode(200.0, **target))
     found = every_verdict(a, b, in_time)
@@ -134,7 +134,7 @@ def test_a_package_that_serves_more_users_at_the_same_batch_does_not_win_where_t
 
 
 def test_a_workload_without_a_reading_at_a_target_is_judged_at_the_same_batch_and_says_so(decode):
-    a, b = operand("A", decode(150.0), decode(150.0, workload="x", case_id="x")), operand("B", decode(), decode(
+    a, b = operand("A", decode(150.0), decode(150.0, workload="x", case_id="x", devices=2)), operand("B", decode(), decode(
         workload="x", case_id="x"))  # fmt: skip
     late = {"case_id": "tiny-decode[tpot<=1ms]", "status": "skipped", "reason": "too slow"}
     only = {"case_id": "x[tpot<=50ms]", "workload": "x"}
@@ -144,6 +144,13 @@ def test_a_workload_without_a_reading_at_a_target_is_judged_at_the_same_batch_an
     assert same_batch == {"tiny-decode, bf16": True, "x, bf16": False}
     (judged,) = [v for v in every_verdict(a, b) if v.target == "tiny-decode, bf16" and v.axis == "throughput"]
     assert (judged.note, judged.counted) == ("same batch per device, not the same service", True)
+
+
+def test_two_runs_of_one_device_are_judged_by_what_was_measured_beside_what_is_interpolated(decode):
+    target = {"case_id": "tiny-decode[tpot<=50ms]", "definition_hash": "target", "flags": ["interpolated"]}
+    in_time = operand("A", decode(100.0, **target)), operand("B", decode(200.0, **target))
+    found = every_verdict(operand("A", decode(150.0)), operand("B", decode(100.0)), in_time)
+    assert [v.counted for v in found if v.axis == "throughput"] == [True, True]
 
 
 def test_every_axis_has_a_reason_for_nothing(decode):
