@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import project
-from bench.errors import BenchError, ResultError, listed, nearest
+from bench.errors import BenchError, NotComparable, ResultError, listed, nearest
 from bench.measure.checkout import file_at, is_ancestor, known_revision
 from bench.results.gate import baseline as stored
 from bench.results.gate.document import LeftOut
@@ -43,6 +43,11 @@ class Against:
         for held in self.gathered.cases:
             held.values = {label: value for label, value in held.values.items() if label not in own}
         self.gathered.cases = [held for held in self.gathered.cases if held.values]
+        if not self.gathered.sessions:
+            raise NotComparable(
+                f"{self.label}: holds nothing but the run's own sessions, and nothing is compared with itself; name"
+                " another run, or another --baseline"
+            )
         return self
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
+import signal
 import sys
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,7 @@ __all__ = ["Asked", "Request", "check_runs", "explain", "forms", "publish"]
 
 # Memory moves with a library's version by a per cent or two; that is no news.
 MEMORY_FLOOR = 0.05
+INTERRUPTED = "the second look was interrupted"
 NOT_ASKED = "--no-confirm"
 
 
@@ -82,11 +85,31 @@ def check_runs(asked: Request, second: Asked | None) -> Checked:
         doubts = [key_of(one) for one in sides.first if one.second_look]
         looked.none(doubts, NOT_ASKED)
     else:
-        looked = look_again(sides.first, sides.runs, sides.baseline, sides.rules, asked.rule, second)
+        try:
+            with terminated_as_interrupted():
+                looked = look_again(sides.first, sides.runs, sides.baseline, sides.rules, asked.rule, second)
+        except KeyboardInterrupt:
+            # What the first look found is known, and is not lost with the second.
+            looked = Looked().none([key_of(one) for one in sides.first if one.second_look], INTERRUPTED)
+            looked.notes.append(INTERRUPTED)
     checked = _document(asked, sides, looked)
     path = _kept(sides.candidate.label)
     project.write_atomically(path, msgspec.json.format(msgspec.json.encode(checked), indent=1) + b"\n")
     return checked
+
+
+@contextlib.contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM, which cancelled CI jobs get, clean up as Ctrl-C does: a checkout and its processes would stay."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _first_look(asked: Request) -> _Sides:

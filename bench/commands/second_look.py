@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -206,8 +206,10 @@ def _measure(
         if not asked.quiet:
             cost = _cost(plan.cases, plan.pairs) / (1 if old else 2)
             emit(f"again   {len(plan.cases)} cases {plan.pairs} times, {against}, about {seconds(cost)}", sys.stderr)
-        pairs = in_turns(plan.cases, plan.pairs, candidate, old, lambda *told: _tell(asked, plan, *told))
-    looked.notes.append(f"second look: {plan.pairs} sessions of {len(plan.cases)} cases, {against}")
+        pairs = in_turns(plan.cases, plan.pairs, candidate, old, _Teller(asked, plan), asked.time_s)
+    cases = f"{len(plan.cases)} case{'' if len(plan.cases) == 1 else 's'}"
+    cut = "" if pairs.rounds == plan.pairs else f" of {plan.pairs} that were planned: --confirm-time was over"
+    looked.notes.append(f"second look: {pairs.rounds} sessions{cut}, of {cases}, {against}")
     new = _sessions("second look, candidate", environment, pairs.candidate)
     before = _sessions("second look, baseline", environment, pairs.baseline)
     if session is not None and old_commit is not None:
@@ -257,6 +259,15 @@ def _scaled(sessions: list[Session], ratio: float) -> list[Session]:
     ]
 
 
-def _tell(asked: Asked, plan: _Plan, turn: int, each: Planned) -> None:
-    if not asked.quiet and each is plan.cases[0] and (sys.stderr.isatty() or turn % 4 == 0 or "CI" in os.environ):
-        emit(f"again   {turn + 1}/{plan.pairs}", sys.stderr)
+class _Teller:
+    """Says on stderr how far a second look is, and about how long it has still to go."""
+
+    def __init__(self, asked: Asked, plan: _Plan) -> None:
+        self._quiet, self._plan, self._start = asked.quiet, plan, time.monotonic()
+
+    def __call__(self, turn: int, each: Planned) -> None:
+        if self._quiet or each is not self._plan.cases[0] or turn == 0:
+            return
+        gone = time.monotonic() - self._start
+        left = seconds(gone / turn * (self._plan.pairs - turn))
+        emit(f"again   {turn} of {self._plan.pairs} done, about {left} to go", sys.stderr)

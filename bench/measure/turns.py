@@ -7,11 +7,13 @@ with its own Python, folder and code; for every pair both start afresh, as two s
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +56,7 @@ class Pairs:
     baseline: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
     candidate: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
+    rounds: int = 0
 
     def add(self, each: Planned, old: Row | None, new: Row) -> None:
         bad = next((row for row in (old, new) if row is not None and row.status != "ok"), None)
@@ -130,28 +133,37 @@ class Speaker:
 
 def in_turns(
     planned: Sequence[Planned], rounds: int, candidate: Place, baseline: Place | None,
-    listen: Callable[[int, Planned], object] = lambda *_: None,
+    listen: Callable[[int, Planned], object] = lambda *_: None, time_s: float = math.inf,
 ) -> Pairs:  # fmt: skip
     """Measure every case `rounds` times on each side, the order of the two changing; without a baseline, one side only.
 
     A pair beside which others took the CPU is measured again, at most `rounds` times a case; of its tries the least
     disturbed counts. Chosen by what others did and never by the outcome, so that it favours neither side.
+    time_s: no round begins after this, and no pair is measured again where the rounds are behind their share of it.
+    What ends it is the clock alone, never an outcome.
     listen: told the round (from 0) and the case before it is measured.
     Raises: BenchError when a side cannot measure at all.
     """
-    pairs = Pairs()
+    pairs, start = Pairs(), time.monotonic()
     spare = dict.fromkeys((each.key for each in planned), rounds)
     for turn in range(rounds):
+        gone = time.monotonic() - start
+        if turn and gone * (turn + 1) / turn > time_s:
+            break  # another round of their length would not be over in time
         with contextlib.ExitStack() as stack:
             new_side = stack.enter_context(Speaker(candidate))
             old_side = None if baseline is None else stack.enter_context(Speaker(baseline))
             for index, each in enumerate(planned):
                 listen(turn, each)
                 tries = [_pair(each, new_side, old_side, old_first=(turn + index) % 2 == 0)]
-                while _disturbance(tries[-1]) > DISTURBED_CORES and len(tries) < MOST_TRIES and spare[each.key]:
+                while (
+                    _disturbance(tries[-1]) > DISTURBED_CORES and len(tries) < MOST_TRIES and spare[each.key]
+                    and time.monotonic() - start < time_s * (turn + 1) / rounds
+                ):  # fmt: skip
                     spare[each.key] -= 1
                     tries.append(_pair(each, new_side, old_side, old_first=(turn + index) % 2 == 0))
                 pairs.add(each, *min(tries, key=_disturbance))
+        pairs.rounds += 1
     return pairs
 
 

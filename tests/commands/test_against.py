@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bench.commands.against import find
-from bench.errors import ResultError
+from bench.errors import NotComparable, ResultError
 from bench.results.gate import baseline as stored
 from bench.results.gate.gather import gather
 from bench.results.record import Run
@@ -88,6 +88,12 @@ def test_the_runs_own_sessions_are_no_baseline(here, run):
     side = find(("main",), {"2"})
     assert labels(side) == ["1/1"]
     assert side.notes == ["2 sessions of the baseline are the run's own; they are left out of it"]
+
+
+def test_a_baseline_of_nothing_but_the_run_itself_is_refused(here, run):
+    kept("main", run("1", 1.0))
+    with pytest.raises(NotComparable, match="main: holds nothing but the run's own sessions"):
+        find(("main",), {"1"})
 
 
 @pytest.mark.parametrize(("word", "said"), [

@@ -64,11 +64,11 @@ def turns(monkeypatch, row):
     asked = {}
 
     def make(answers):
-        def in_turns(planned, rounds, candidate, baseline, listen):
+        def in_turns(planned, rounds, candidate, baseline, listen, time_s):
             asked.update(
                 cases=[each.case.workload for each in planned], rounds=rounds, candidate=candidate, baseline=baseline
             )
-            pairs = Pairs()
+            pairs = Pairs(rounds=rounds)
             for each in planned:
                 for turn in range(rounds):
                     old, new = answers[each.case.workload]

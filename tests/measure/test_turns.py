@@ -111,6 +111,33 @@ def test_tries_come_to_an_end_where_every_pair_is_disturbed(sides):
     assert len(pairs.baseline[CASES[0].key]) == 3
 
 
+def clock(monkeypatch, step):
+    """Every look at the clock is `step` seconds later."""
+    now = [0.0]
+
+    def tick():
+        now[0] += step
+        return now[0]
+
+    monkeypatch.setattr(turns.time, "monotonic", tick)
+
+
+def test_no_round_begins_that_would_not_be_over_in_time(sides, monkeypatch):
+    told = sides()
+    clock(monkeypatch, 10.0)  # looked at once to start and once a round: 10 s a round
+    pairs = in_turns(CASES[:1], 9, NEW, OLD, time_s=45.0)
+    assert pairs.rounds == 3
+    assert len(told.calls) == 2 * 3
+
+
+def test_nothing_is_tried_again_behind_its_share_of_the_time(sides, monkeypatch):
+    told = sides({("old", 1): [{"others_cores": 1.0} for _ in range(99)]})
+    clock(monkeypatch, 10.0)
+    pairs = in_turns(CASES[:1], 3, NEW, OLD, time_s=60.0)
+    assert pairs.rounds == 2
+    assert len(told.calls) == 2 * 2
+
+
 def test_a_place_of_a_checkout_comes_first_on_the_path(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/mine")
     assert Place(Path("/t/below"), root=Path("/t")).environment()["PYTHONPATH"] == "/t:/t/src:/mine"

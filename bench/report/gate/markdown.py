@@ -143,6 +143,8 @@ def _parts(checked: Checked) -> list[Part]:
     same, unsure = words.with_verdict(checked, "same"), words.with_verdict(checked, "cannot tell")
     if unsure:
         parts.append(_table([_summary(f"cannot tell ({len(unsure)})"), ""], unsure, several, FOLDED_END, turn=3))
+        why = [f"- {code(f'{words.place(one, several)}: {words.reason_text(one)}')}" for one in unsure]
+        parts.append(Part([_summary(f"why it cannot be told ({len(unsure)})"), ""], why, FOLDED_END, turn=3))
     if same:
         parts.append(_table([_summary(words.same_text(checked)), ""], same, several, FOLDED_END, turn=4))
     parts.append(Part([f"accelbench {code(checked.bench_version, 40)}, {code(checked.created, 40)}"]))

@@ -31,7 +31,7 @@ ORDER: tuple[Verdict, ...] = (
 COMPARED = ("same", "improved", "regressed")
 # What a check is called in which nothing was decided.
 OPEN: tuple[tuple[Verdict, str, str], ...] = (
-    ("cannot tell", "CANNOT TELL", "a slowdown of the budget is neither seen nor excluded"),
+    ("cannot tell", "CANNOT TELL", "neither a slowdown nor the lack of one is sure; each says why"),
     ("learning", "LEARNING", "the baseline has too few sessions to know how much they spread"),
 )
 

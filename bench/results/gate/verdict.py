@@ -163,9 +163,9 @@ def typical(medians: Sequence[Median]) -> float | None:
 
 
 def mean_others(medians: Sequence[Median]) -> float | None:
-    """Return how many cores others took on average, or None where nobody knows."""
+    """Return how many cores others took on average, or None where it is not known of most."""
     told = [one.others for one in medians if one.others is not None]
-    return math.fsum(told) / len(told) if told else None
+    return math.fsum(told) / len(told) if 2 * len(told) > len(medians) else None
 
 
 def undisturbed(one: Judged) -> Judged:
@@ -180,7 +180,8 @@ def undisturbed(one: Judged) -> Judged:
     slower, other = (new, old) if one.verdict == "regressed" else (old, new)
     if slower is None or slower - (other or 0.0) <= DISTURBED_CORES:
         return one
-    sides = f"others took {new or 0:.1f} cores beside the candidate and {old or 0:.1f} beside the baseline"
+    known = ["a number of cores that is not known" if each is None else f"{each:.1f} cores" for each in (new, old)]
+    sides = f"others took {known[0]} beside the candidate and {known[1]} beside the baseline"
     return msgspec.structs.replace(
         one, verdict="cannot tell", reason=f"{one.reason}; but {sides}: measure again on a quiet machine"
     )

@@ -62,7 +62,7 @@ def test_learning_and_cannot_tell_have_words_of_their_own(make, found, confirmed
     noisy = found("b", 1e-3, 0.03, logs=tuple(0.01 * step for step in range(-4, 4)))
     assert noisy.verdict == "cannot tell"
     assert words.outcome(make([few, noisy])) == (
-        "CANNOT TELL", "1 of 2 metrics: a slowdown of the budget is neither seen nor excluded; 1 learning",
+        "CANNOT TELL", "1 of 2 metrics: neither a slowdown nor the lack of one is sure; each says why; 1 learning",
     )  # fmt: skip
 
 

@@ -2,12 +2,13 @@
 
 `tests/data/gate/record.py` recorded each file of `tests/data/gate`. A metric of a check is one recorded case: its
 baseline are eight sessions from the first half of the record, its candidate three that followed each other in the
-second half, its pairs the rest of the second half, in the order they were made.
+second half, its pairs the rest of the second half (at most 24), in the order they were made.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from bench.results.gate.look import Rule, from_pairs, from_sessions, in_doubt, l
 from bench.results.gate.noise_model import CONFIRMED, FIRST_LOOK, NAIVE
 
 FOLDER = Path(__file__).parents[2] / "data" / "gate"
-BASELINE, CANDIDATE, PAIRS, METRICS = 8, 3, 12, 200
+BASELINE, CANDIDATE, PAIRS, METRICS = 8, 3, 24, 200
 SEED = 20261122
 
 
@@ -48,6 +49,9 @@ class Outcome:
     """Rule -> false alarms per check of METRICS metrics, and the share of real slowdowns that it alarms."""
 
     rules: dict[str, tuple[float, float]]
+    # Of the slowed: the share whose last look says that it detects 5 %, and how many of these are confirmed.
+    allowed: float
+    allowed_seen: float
     # Of the slowed, by the gate with its second look.
     called_same: float
     left_open: float
@@ -89,6 +93,11 @@ def outcome(name: str, checks: int) -> Outcome:
             each: (float(np.mean([one[each].sum() for one in quiet])), float(np.mean([one[each] for one in slowed])))
             for each in (*NAIVE, FIRST_LOOK, CONFIRMED)
         },
+        allowed=float(np.mean([one["allowed"] for one in slowed])),
+        allowed_seen=float(
+            sum((one["allowed"] & (one[CONFIRMED])).sum() for one in slowed)
+            / max(sum(one["allowed"].sum() for one in slowed), 1)
+        ),
         called_same=float(np.mean([one["same"] for one in slowed])),
         left_open=float(np.mean([one["open"] for one in slowed])),
         again=float(np.mean([one["again"].sum() for one in quiet])),
@@ -114,8 +123,10 @@ def _check(recorded: Recorded, variant: str, rng: np.random.Generator, rule: Rul
     pairs_of = from_pairs(recorded.logs["same"][at, turns], recorded.logs[variant][at, turns])
     second = look(pairs_of, max(int(doubt.sum()), 1), rule)
     last = np.where(doubt, second.verdict, first.verdict)
+    detects = np.where(doubt, second.detects, first.detects)
     raw = recorded.samples["same"][at, before], recorded.samples[variant][at, later]
     return {name: naive(*raw) for name, naive in NAIVE.items()} | {
         FIRST_LOOK: first.verdict == "regressed", CONFIRMED: doubt & (second.verdict == "regressed"),
         "open": last == "cannot tell", "same": last == "same", "again": doubt,
+        "allowed": detects <= math.log1p(rule.budget),
     }  # fmt: skip

@@ -449,3 +449,14 @@ def test_sessions_of_one_sitting_do_not_show_what_sittings_differ_by():
     assert again.judged.why.steps[2].formula == "spread * sqrt(1/5 + 1/1 + 2)"
     five = Series(case_id="tiny[b=1]", metric="step_s", sessions=sessions(*FIVE), apart=True)
     assert check([five], [candidate])[0].why.unseen == 0.0
+
+
+def test_what_others_took_counts_only_where_it_is_known_of_most_sessions():
+    """One disturbed session of three, the others not known: the machine does not explain the slowdown."""
+    slow = [session(1.3, label="a", others=1.5), session(1.3, label="b"), session(1.3, label="c")]
+    assert only(sessions(*FIVE), slow).verdict == "regressed"
+    known = only(sessions(*FIVE), [session(1.3, label="a", others=1.5)])
+    assert known.verdict == "cannot tell"
+    assert "1.5 cores beside the candidate and a number of cores that is not known beside the baseline" in known.reason
+    quiet = [session(value, label=f"run {index}", others=0.1) for index, value in enumerate(FIVE)]
+    assert "1.5 cores beside the candidate and 0.1 cores beside" in only(quiet, [session(1.3, others=1.5)]).reason

@@ -101,6 +101,8 @@ def recorded_lines() -> list[str]:
         cells = [f"{number(one.rules[rule][0])} / {one.rules[rule][1]:.0%}" for one in found.values()]
         lines.append(f"| {f'**{rule}**' if rule == CONFIRMED else rule} | {' | '.join(cells)} |")
     lines += [
+        "| of the slowed: the last look detects 5 % / confirmed of these | "
+        + " | ".join(f"{one.allowed:.0%} / {one.allowed_seen:.0%}" for one in found.values()) + " |",
         "| slowed, in the end \"same\" / \"cannot tell\" | "
         + " | ".join(f"{one.called_same:.0%} / {one.left_open:.0%}" for one in found.values()) + " |",
         "| unchanged metrics run again per check | " + " | ".join(number(one.again) for one in found.values()) + " |",
