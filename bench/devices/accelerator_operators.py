@@ -16,7 +16,8 @@ from torch import Tensor
 
 from bench.errors import Unsupported
 from bench.operators.interface import Step
-from bench.operators.torch_operators import Routed, TorchOperators
+from bench.operators.torch_experts import Routed
+from bench.operators.torch_operators import TorchOperators
 
 EIGHT_BIT = {"fp8": torch.float8_e4m3fn, "int8": torch.int8}
 LARGEST = {torch.float8_e4m3fn: 448.0, torch.int8: 127.0}

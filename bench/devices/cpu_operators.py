@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.operators.interface import Step
-from bench.operators.torch_operators import Routed, TorchOperators, check_grouped
+from bench.operators.torch_experts import Routed, check_grouped
+from bench.operators.torch_operators import TorchOperators
 
 # Below this a call's own cost hides what the layout saves (10 us against 3).
 SMALLEST_PACKED = 256 * 256

@@ -95,7 +95,7 @@ def _gemm(size: int, dtype: str) -> float | None:
     import torch.nn.functional as F
 
     from bench.devices.cpu_operators import pack, packed_linear
-    from bench.operators.torch_operators import TORCH_DTYPES
+    from bench.operators.torch_operands import TORCH_DTYPES
 
     kind = TORCH_DTYPES[dtype]
     x, weight = torch.randn(size, size).to(kind), torch.randn(size, size).to(kind)

@@ -13,7 +13,8 @@ from bench.devices import cpu_operators
 from bench.devices.cpu_operators import CpuOperators, pack
 from bench.operators import noise
 from bench.operators.interface import Step
-from bench.operators.torch_operators import Routed, TorchOperators
+from bench.operators.torch_experts import Routed
+from bench.operators.torch_operators import TorchOperators
 
 DECODE = Step("decode", 2, 1, 16)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from bench.devices.accelerator_operators import AcceleratorOperators, Quantized
 from bench.errors import Unsupported
 from bench.operators.interface import Gate
-from bench.operators.torch_operators import Routed
+from bench.operators.torch_experts import Routed
 
 # aclFormat 29, FRACTAL_NZ: the blocked layout that the cube units read without reordering.
 FRACTAL_NZ = 29

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bench.devices.accelerator_operators import AcceleratorOperators, Quantized
 from bench.errors import Unsupported
-from bench.operators.torch_operators import Routed
+from bench.operators.torch_experts import Routed
 
 # torch._int_mm takes 17 rows or more.
 FEWEST_INT8_ROWS = 32
