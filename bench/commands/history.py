@@ -146,8 +146,8 @@ def _read(asked: Asked, rebuild: bool) -> Found:
 def _from_store(asked: Asked) -> Found:
     from bench.commands.push import address
     from bench.results.history.database import shown
+    from bench.results.history.memo import Memo
     from bench.results.history.query import read_trends
-    from bench.results.history.split import Memo
     from bench.results.history.store import opened
 
     url = address()

@@ -15,7 +15,7 @@ from bench import project
 from bench.errors import ResultError
 from bench.results.history import tables
 from bench.results.history.database import connected
-from bench.results.history.split import Memo
+from bench.results.history.memo import Memo
 
 NAME = ".index.db"
 # Files read in one transaction: what is read stays when the rest is interrupted, and nobody waits long for a turn.

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from bench.errors import DefinitionError, listed, nearest
 from bench.results.history import tables
-from bench.results.history.split import Memo
+from bench.results.history.memo import Memo
 from bench.results.history.trend import Series, Taken, Trend, trend
 
 # Numbers in one `in (...)`; databases take thousands, not any number.

@@ -1,17 +1,13 @@
-"""A change between two levels of a series; and those found before, so that none is searched for twice."""
+"""A change between two levels of a series, and the limits of what counts as one."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
-from array import array
 from collections.abc import Sequence
 
 import msgspec
 
-# Raised when the search finds something else in the same values.
-METHOD = b"e-divisive 4"
 # As the gate: changes within are no news, however sure.
 FLOOR = 0.01
 # In fewer runs hardly any change can be told from chance.
@@ -39,27 +35,3 @@ def exact_splits(values: Sequence[float]) -> list[Split]:
         for at, (before, after) in enumerate(itertools.pairwise(values), 1)
         if not math.isclose(before, after, rel_tol=1e-9)
     ]
-
-
-class Memo:
-    """Change points by the values they were found in. known: from before; new: what had to be searched for."""
-
-    def __init__(self, known: dict[str, str] | None = None) -> None:
-        self.known = known or {}
-        self.new: dict[str, str] = {}
-        self.used: set[str] = set()
-
-    def splits(self, values: Sequence[float]) -> list[Split]:
-        """Return the change points of a series of measured values above 0."""
-        if not values or max(values) <= min(values) * (1 + FLOOR):
-            return []
-        digest = hashlib.sha256(METHOD + array("d", values).tobytes()).hexdigest()
-        self.used.add(digest)
-        if digest in self.known:
-            return msgspec.json.decode(self.known[digest], type=list[Split])
-        # numpy takes its time to be imported.
-        from bench.results.history.changes import splits
-
-        found = splits(values)
-        self.new[digest] = msgspec.json.encode(found).decode()
-        return found

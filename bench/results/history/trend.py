@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from bench.results.history.split import Memo, Split, exact_splits
+from bench.results.history.memo import Memo
+from bench.results.history.split import Split, exact_splits
 from bench.results.metrics import METRICS
 from bench.results.record import Source
 

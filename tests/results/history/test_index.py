@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from bench.errors import ResultError
 from bench.results.history import database, index, tables
 from bench.results.history.index import NAME, Listed, ask, listing, remembered
+from bench.results.history.memo import Memo
 from bench.results.history.query import Asked, read_trends
-from bench.results.history.split import Memo
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from bench.results.history.split import Memo, Split, exact_splits
+from bench.results.history.memo import Memo
+from bench.results.history.split import Split, exact_splits
 
 STEP = [1.0, 1.001, 0.999, 1.0, 1.002, 0.998, 1.5, 1.501, 1.499, 1.5, 1.502, 1.498]
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from bench.errors import ResultError
 from bench.results.history import tables
 from bench.results.history.database import parsed, reason, shown
+from bench.results.history.memo import Memo
 from bench.results.history.query import Asked, read_trends
-from bench.results.history.split import Memo
 from bench.results.history.store import opened
 from bench.results.pytest_benchmark.write import document
 from bench.results.store import load_run

@@ -6,8 +6,8 @@ import pytest
 
 from bench.errors import DefinitionError
 from bench.results.history.index import ask
+from bench.results.history.memo import Memo
 from bench.results.history.query import Asked, read_trends
-from bench.results.history.split import Memo
 
 
 @pytest.fixture
