@@ -18,7 +18,7 @@ from bench.measure.rows import USABLE_MEMORY, modelled_rows, price_step
 from bench.operators.cost import read_cost
 from bench.operators.interface import Step
 from bench.results.record import Row
-from bench.results.target import Target, missed, named_by, of_model
+from bench.results.target import Target, asked_of, missed, named_by
 from bench.units import seconds
 from bench.workloads.schema import Case
 
@@ -92,13 +92,9 @@ def _one_per_batch(cases: Iterable[Case]) -> list[Case]:
 def _at(case: Case, device: str, targets: list[Target], label: str) -> list[Row]:
     rows: list[Row] = []
     swept: Swept | None = None
-    for target in targets:
-        limits = of_model(target, case.model)
-        limit_s = None if isinstance(limits, str) else limits.limit_s(case.phase)
-        if isinstance(limits, str):
-            rows += [missed(row, target, limits, label) for row in modelled_rows(case, device)]
-            continue
-        if limit_s is None:
+    for limits, limit_s, reason in asked_of(case.phase, case.model, targets):
+        if reason:
+            rows += [missed(row, limits, reason, label) for row in modelled_rows(case, device)]
             continue
         try:
             swept = swept or sweep(case, device)

@@ -15,7 +15,7 @@ import msgspec
 from bench.results.compare import INTERPOLATED
 from bench.results.normalize import fill_rates
 from bench.results.record import Row
-from bench.results.target import Target, missed, named_by, of_model
+from bench.results.target import Asked, Target, asked_of, missed, named_by
 from bench.units import seconds
 
 # Between measured batches this near to each other nothing is read off: the lower one stands as it was measured.
@@ -66,29 +66,26 @@ def measured_at_targets(rows: Iterable[Row], targets: Iterable[Target]) -> list[
     found: list[Row] = []
     for phase in ("prefill", "decode"):
         for family in families(every, phase):
-            for target in wanted:
-                found += _at(family, target, phase)
+            model = next(iter(family.values())).model
+            found += [_at(family, asked) for asked in asked_of(phase, model, wanted)]
     return found
 
 
-def _at(family: dict[int, Row], target: Target, phase: str) -> list[Row]:
+def _at(family: dict[int, Row], asked: Asked) -> Row:
     first, last = next(iter(family.values())), list(family.values())[-1]
-    limits = of_model(target, first.model)
-    if isinstance(limits, str):
-        return [missed(first, target, limits)]
-    limit_s = limits.limit_s(phase)
-    if limit_s is None:
-        return []
+    limits, limit_s, why = asked
+    if why:
+        return missed(first, limits, why)
     inside, beyond = bracket(family, limit_s)
     if inside is None:
         smallest = "a batch of 1" if first.batch == 1 else f"the smallest measured batch, {first.batch},"
-        return [missed(first, limits, f"even {smallest} takes {seconds(first.step_s)}; nothing is extrapolated")]
+        return missed(first, limits, f"even {smallest} takes {seconds(first.step_s)}; nothing is extrapolated")
     if beyond is None:
         reason = f"even the largest measured batch, {last.batch}, takes only {seconds(last.step_s)}; nothing is"
-        return [missed(last, limits, f"{reason} extrapolated, measure larger ones (bench run --at, or --batch)")]
+        return missed(last, limits, f"{reason} extrapolated, measure larger ones (bench run --at, or --batch)")
     batch = inside if near(inside, beyond) else batch_between(family, inside, beyond, limit_s)
     row = family[inside] if batch == inside else _between(family[inside], family[beyond], batch)
-    return [named_by(row, limits)]
+    return named_by(row, limits)
 
 
 def near(inside: int, beyond: int) -> bool:

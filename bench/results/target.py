@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -114,14 +116,43 @@ def of_model(target: Target, model: str | None) -> Target | str:
     return f"{target.name} sets no limits for {model or 'a kernel'}; it does for {models}"
 
 
+class Asked(NamedTuple):
+    """What one target asks of a phase: its limits for the model and the step's own; `reason` where it has none."""
+
+    limits: Target
+    limit_s: float = math.inf
+    reason: str = ""
+
+
+def asked_of(phase: str, model: str | None, targets: Iterable[Target]) -> list[Asked]:
+    """Return what targets ask of a phase, each once: a prompt knows no time per output token, so two may ask the same.
+
+    A target without a limit for the phase asks nothing of it; one without limits for the model has the reason.
+    """
+    found: dict[str, Asked] = {}
+    for target in targets:
+        limits = of_model(target, model)
+        if isinstance(limits, str):
+            found.setdefault(str(target), Asked(target, reason=limits))
+            continue
+        limit_s = limits.limit_s(phase)
+        if limit_s is not None:
+            found.setdefault(_words(limits, phase), Asked(limits, limit_s))
+    return list(found.values())
+
+
+def _words(target: Target, phase: str) -> str:
+    """A target as rows of a phase are named by it."""
+    return str(Target(ttft_s=target.ttft_s, name=target.name)) if phase == "prefill" else str(target)
+
+
 def named_by(row: Row, target: Target, label: str | None = None) -> Row:
     """A row under the name of its target, so that devices are joined on the target and not on the batch.
 
     label: stands for the row's dtype, where each side has its own ("8-bit").
     """
     head, _, inside = row.case_id.partition("[")
-    # A prompt knows no time per output token.
-    limits = str(Target(ttft_s=target.ttft_s, name=target.name)) if row.phase == "prefill" else str(target)
+    limits = _words(target, row.phase)
     name = ",".join(
         limits if part.startswith("b=") else label if label is not None and part == row.dtype else part
         for part in inside.rstrip("]").split(",")

@@ -36,6 +36,14 @@ def test_prefill_is_solved_at_the_first_token_limit_with_what_is_cached_before_i
     assert longer.batch < row.batch
 
 
+def test_a_prefill_stands_once_though_two_targets_share_its_limit():
+    plain = case_of("llama-3.1-8b-prefill", input_len=[1024])
+    two = [Target(tpot_s=0.03, ttft_s=0.2), Target(tpot_s=0.05, ttft_s=0.2)]
+    assert [row.case_id.count("ttft<=200ms") for row in rows_at_targets([plain], "h100-sxm", two)] == [1]
+    decode = case_of("llama-3.1-8b-decode", context=[1024])
+    assert len(rows_at_targets([decode], "h100-sxm", two)) == 2
+
+
 def test_a_first_token_limit_that_the_prompt_misses_leaves_no_decode_number():
     case = case_of("llama-3.1-8b-decode", context=[16384])
     (row,) = rows_at_targets([case], "h100-sxm", [Target(tpot_s=0.05, ttft_s=0.01)])

@@ -107,6 +107,13 @@ def test_prefill_is_read_at_the_first_token_limit_and_decode_is_not(curve):
     assert measured_at_targets(curve(STEPS), [Target(ttft_s=0.02)]) == []
 
 
+def test_two_targets_with_one_first_token_limit_read_a_prefill_once(curve):
+    prompts = curve(STEPS, phase="prefill", input_len=100)
+    both = [Target(tpot_s=0.01, ttft_s=0.02), Target(tpot_s=0.02, ttft_s=0.02)]
+    assert len(measured_at_targets(prompts, both)) == 1
+    assert len(measured_at_targets(curve(STEPS), both)) == 2
+
+
 def test_tensor_parallel_rows_share_their_tokens(curve):
     (row,) = at(curve(STEPS, deployment={"tp": 2}), 20.0)
     assert row.output_tokens_per_s == pytest.approx(425)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import DefinitionError
-from bench.results.target import Target, missed, named_by, named_targets, of_model, parse_targets
+from bench.results.target import Target, asked_of, missed, named_by, named_targets, of_model, parse_targets
 from bench.workloads.model import load_model
 
 
@@ -68,6 +68,25 @@ def test_a_row_is_named_by_its_target_and_not_by_its_batch(row):
     prefill = row(case_id="x-prefill[b=8,in=1k,fp8]", dtype="fp8", phase="prefill")
     assert named_by(prefill, target).case_id == "x-prefill[ttft<=2.00s,in=1k,fp8]"
     assert decode.notes == ["n"]
+
+
+def test_two_targets_with_one_first_token_limit_ask_prefill_once_and_decode_twice():
+    both = parse_targets("tpot=30ms,50ms,ttft=2s")
+    assert [each.limit_s for each in asked_of("prefill", "m", both)] == [2.0]
+    assert [each.limit_s for each in asked_of("decode", "m", both)] == [0.03, 0.05]
+    assert asked_of("prefill", "m", parse_targets("tpot=30ms,50ms")) == []
+
+
+def test_a_named_target_with_the_limits_of_another_asks_the_same():
+    asked = asked_of("decode", "llama-3.1-8b", parse_targets("tpot=30ms,ttft=500ms,mlperf-interactive"))
+    named = of_model(Target(name="mlperf-interactive"), "llama-3.1-8b")
+    assert (named.tpot_s, named.ttft_s) == (0.03, 0.5)
+    assert [each.limit_s for each in asked] == [0.03]
+
+
+def test_a_target_without_limits_for_a_model_asks_nothing_and_says_why():
+    (asked,) = asked_of("decode", "nobody", [Target(name="mlperf-server")])
+    assert asked.reason.startswith("mlperf-server sets no limits for nobody")
 
 
 def test_a_missed_target_has_no_number_and_a_failed_row_keeps_its_reason(row):
