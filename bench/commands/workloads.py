@@ -16,7 +16,8 @@ from bench.operators.interface import Step
 from bench.report.layout import Column, Table
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
 from bench.units import data_size, scaled, seconds, three_digits
-from bench.workloads.decoder import Deployment, decoder_step
+from bench.workloads.decoder import decoder_step
+from bench.workloads.deployment import Deployment
 from bench.workloads.model import Model, load_model
 from bench.workloads.routing import Routing
 from bench.workloads.sweep import expand, known_suites, known_workloads, load_workload, select_cases

@@ -24,8 +24,8 @@ from bench.results.record import Row
 from bench.results.target import Target
 from bench.units import GIGA, seconds
 from bench.workloads import demand as demands
-from bench.workloads.decoder import Deployment
 from bench.workloads.demand import Demand
+from bench.workloads.deployment import Deployment
 from bench.workloads.schema import Case
 from bench.workloads.sweep import load_workload, select_cases
 

@@ -15,7 +15,8 @@ from bench.devices.cpu import CpuAdapter
 from bench.errors import Unsupported
 from bench.measure.correctness import Checked, Plan, check
 from bench.operators.interface import Step
-from bench.workloads.decoder import Deployment, decoder_step, moe_layer
+from bench.workloads.decoder import decoder_step, moe_layer
+from bench.workloads.deployment import Deployment
 from bench.workloads.kernels import KERNELS, kernel_step
 from bench.workloads.model import Model, load_model
 from bench.workloads.routing import Routing

@@ -18,7 +18,7 @@ from bench.measure.processes import in_worker, new_server, started
 from bench.measure.rows import modelled_rows, new_row
 from bench.results.record import Row
 from bench.results.store import Journal
-from bench.workloads.decoder import Deployment
+from bench.workloads.deployment import Deployment
 from bench.workloads.schema import Case
 
 # A case may take this long before it is ended: start, weights, check and slow steps included.

@@ -24,7 +24,7 @@ from bench.errors import DefinitionError, Unsupported, nearest
 from bench.measure.rows import price_step
 from bench.operators.cost import read_cost
 from bench.operators.interface import Step
-from bench.workloads.decoder import Deployment, check_deployment
+from bench.workloads.deployment import Deployment, check_deployment
 from bench.workloads.model import load_model
 from bench.workloads.routing import Routing
 from bench.workloads.schema import DTYPES, Case

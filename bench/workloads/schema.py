@@ -12,7 +12,8 @@ from bench.errors import DefinitionError
 from bench.operators.interface import Phase, Step
 from bench.operators.kernel import BYTES
 from bench.units import parse_share, short_count
-from bench.workloads.decoder import Deployment, decoder_step, moe_layer
+from bench.workloads.decoder import decoder_step, moe_layer
+from bench.workloads.deployment import Deployment
 from bench.workloads.kernels import KERNELS, kernel_step
 from bench.workloads.model import check_positive, load_model
 from bench.workloads.routing import Routing, trace_hash

@@ -12,7 +12,7 @@ import msgspec
 from bench import project
 from bench.errors import DefinitionError, listed, nearest
 from bench.units import parse_counts
-from bench.workloads.decoder import Deployment, check_deployment
+from bench.workloads.deployment import Deployment, check_deployment
 from bench.workloads.kernels import KERNELS, check_dims
 from bench.workloads.model import LARGEST_SIZE, load_model
 from bench.workloads.routing import Routing

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from bench.devices.sheet import Cores, Figure, Link, Memory, Price, Sheet
-from bench.workloads.decoder import Deployment
+from bench.workloads.deployment import Deployment
 from bench.workloads.kernels import KERNELS
 from bench.workloads.model import Indexer, Mla, Model, Moe
 from bench.workloads.routing import Routing

@@ -14,7 +14,7 @@ from bench.measure import case as case_module
 from bench.measure.case import measure, unsupported_row
 from bench.measure.sampler import Sampler, Window
 from bench.operators.torch_operators import TorchOperators
-from bench.workloads.decoder import Deployment
+from bench.workloads.deployment import Deployment
 from bench.workloads.routing import Routing
 from bench.workloads.schema import Case
 

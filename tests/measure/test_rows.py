@@ -6,7 +6,7 @@ import pytest
 
 from bench.measure.rows import case_of, modelled_rows, new_row, set_work
 from bench.operators.cost import read_cost
-from bench.workloads.decoder import Deployment
+from bench.workloads.deployment import Deployment
 from bench.workloads.routing import Routing
 from bench.workloads.schema import Case
 

@@ -11,7 +11,8 @@ import pytest
 from bench.operators import noise
 from bench.operators.interface import ExpertPlan, Step
 from bench.operators.loads import RankLoad
-from bench.workloads.decoder import Deployment, decoder_step, moe_layer
+from bench.workloads.decoder import decoder_step, moe_layer
+from bench.workloads.deployment import Deployment
 from bench.workloads.kernels import KERNELS, kernel_step
 from bench.workloads.model import Indexer, Mla, Model, Moe
 from bench.workloads.routing import Routing

@@ -8,7 +8,8 @@ import pytest
 from bench import project
 from bench.operators.cost import CostOperators, Shape, read_cost
 from bench.operators.interface import Gate, Step
-from bench.workloads.decoder import Deployment, decoder_step
+from bench.workloads.decoder import decoder_step
+from bench.workloads.deployment import Deployment
 from bench.workloads.model import load_model
 from bench.workloads.routing import Routing
 

@@ -18,7 +18,7 @@ import pytest
 
 from bench.operators.cost import read_cost
 from bench.operators.interface import Step
-from bench.workloads.decoder import Deployment
+from bench.workloads.deployment import Deployment
 from bench.workloads.routing import Routing
 
 torch = pytest.importorskip("torch")

@@ -11,7 +11,7 @@ from bench.errors import Unsupported
 from bench.operators.interface import Gate, Step
 from bench.operators.noise import noise
 from bench.operators.reference import ReferenceOperators
-from bench.workloads.decoder import Deployment
+from bench.workloads.deployment import Deployment
 from bench.workloads.routing import Routing
 
 torch = pytest.importorskip("torch")

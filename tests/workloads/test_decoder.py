@@ -7,11 +7,11 @@ from collections import Counter
 import msgspec
 import pytest
 
-from bench.errors import DefinitionError
 from bench.operators.cost import CostOperators, read_cost
 from bench.operators.interface import LatentSizes, Step
-from bench.workloads.decoder import Deployment, check_deployment, decoder_step, gate_of, moe_layer
-from bench.workloads.model import Model, Moe, load_model
+from bench.workloads.decoder import decoder_step, gate_of, moe_layer
+from bench.workloads.deployment import Deployment
+from bench.workloads.model import load_model
 from bench.workloads.routing import Routing
 
 DECODE = Step("decode", 4, 1, 4096)
@@ -246,34 +246,3 @@ def test_sparse_attention_reads_at_most_2048_tokens():
 def test_sparse_attentions_indexer_scores_the_whole_context():
     index = named(work_of("deepseek-v3.2", Step("decode", 1, 1, 32_768)), "select")[0]
     assert index.flops == 2 * 64 * 32_768 * 128
-
-
-# -- deployments ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("ranks", "devices", "expert_tp", "pooled_dp"),
-    [
-        ({}, 1, 1, 1),
-        ({"tp": 8}, 8, 8, 1),
-        ({"tp": 8, "ep": 8}, 8, 1, 1),
-        ({"tp": 8, "ep": 2}, 8, 4, 1),
-        ({"dp": 128, "ep": 128}, 128, 1, 128),
-        ({"tp": 4, "dp": 4, "ep": 16}, 16, 1, 4),
-    ],
-)
-def test_a_deployment_shares_experts_among_its_ranks(ranks, devices, expert_tp, pooled_dp):
-    deployment = Deployment(**ranks)
-    assert (deployment.devices, deployment.expert_tp, deployment.pooled_dp) == (devices, expert_tp, pooled_dp)
-
-
-def test_experts_that_do_not_divide_are_refused():
-    model = Model(
-        name="odd", source="", architecture="", layers=1, hidden=8, heads=8, kv_heads=8, head_dim=2, vocab=10,
-        moe=Moe(experts=6, top_k=2, intermediate=12),
-    )  # fmt: skip
-    with pytest.raises(DefinitionError, match="here: ep = 4 does not divide the 6 experts of odd"):
-        check_deployment(model, Deployment(dp=4, ep=4), "here")
-    with pytest.raises(DefinitionError, match="here: tp / ep = 8 does not divide the experts' size 12"):
-        check_deployment(model, Deployment(tp=8), "here")
-    check_deployment(model, Deployment(tp=4), "here")

@@ -8,7 +8,7 @@ import pytest
 from bench import project
 from bench.errors import DefinitionError
 from bench.operators.interface import Step
-from bench.workloads.decoder import Deployment
+from bench.workloads.deployment import Deployment
 from bench.workloads.routing import Routing
 from bench.workloads.schema import Case, Workload
 from bench.workloads.sweep import load_workload, select_cases

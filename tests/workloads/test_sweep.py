@@ -8,7 +8,7 @@ from bench import project
 from bench.errors import DefinitionError
 from bench.operators.cost import read_cost
 from bench.operators.interface import Step
-from bench.workloads.decoder import Deployment
+from bench.workloads.deployment import Deployment
 from bench.workloads.routing import Routing
 from bench.workloads.schema import Workload
 from bench.workloads.sweep import expand, kernel_case, known_suites, known_workloads, load_workload, select_cases

@@ -15,7 +15,7 @@ from bench.devices.emulated.links import LINKED
 from bench.devices.emulated.pricing import _dims, merged_experts
 from bench.operators.cost import CostOperators, Shape, read_cost
 from bench.operators.interface import Step
-from bench.workloads.decoder import Deployment
+from bench.workloads.deployment import Deployment
 from bench.workloads.routing import Routing
 from bench.workloads.schema import Case
 

@@ -21,7 +21,7 @@ from bench.measure.rows import modelled_rows, price_step, price_sweep
 from bench.operators.cost import read_cost
 from bench.operators.interface import Step
 from bench.operators.kernel import Kernel
-from bench.workloads.decoder import Deployment
+from bench.workloads.deployment import Deployment
 from bench.workloads.routing import Routing
 from bench.workloads.schema import Case
 

@@ -1,15 +1,10 @@
-"""Changes of modelled values, and what is remembered of measured ones."""
+"""Changes of modelled values."""
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
-from bench.results.history.memo import Memo
 from bench.results.history.split import Split, exact_splits
-
-STEP = [1.0, 1.001, 0.999, 1.0, 1.002, 0.998, 1.5, 1.501, 1.499, 1.5, 1.502, 1.498]
 
 
 def test_modelled_values_change_wherever_they_differ():
@@ -21,27 +16,3 @@ def test_modelled_values_change_wherever_they_differ():
 def test_modelled_values_that_differ_by_rounding_are_the_same():
     assert exact_splits([1.0, 1.0 + 1e-12, 1.0]) == []
     assert exact_splits([1.0]) == exact_splits([]) == []
-
-
-def test_what_was_found_once_is_not_searched_for_again(monkeypatch):
-    first = Memo()
-    found = first.splits(STEP)
-    assert [split.at for split in found] == [6]
-    monkeypatch.setitem(sys.modules, "bench.results.history.changes", None)  # the search can no longer be imported
-    second = Memo(dict(first.new))
-    assert second.splits(STEP) == found
-    assert second.new == {}
-    assert second.used == set(first.new)
-
-
-def test_other_values_are_searched_anew():
-    memo = Memo()
-    memo.splits(STEP)
-    memo.splits(STEP[:-1])
-    assert len(memo.new) == 2
-
-
-@pytest.mark.parametrize("values", [[], [1.0], [0.25] * 50, [1.0, 1.009] * 20])
-def test_a_series_that_stays_within_the_floor_needs_no_search(values, monkeypatch):
-    monkeypatch.setitem(sys.modules, "bench.results.history.changes", None)
-    assert Memo().splits(values) == []
