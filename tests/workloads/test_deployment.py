@@ -6,6 +6,7 @@ import pytest
 
 from bench.errors import DefinitionError
 from bench.workloads.deployment import Deployment, check_deployment
+from bench.workloads.model import Model, Moe
 
 
 @pytest.mark.parametrize(
