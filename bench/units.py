@@ -99,6 +99,11 @@ def parse_share(text: str, where: str) -> float:
     return value
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number of things as people say it: "1 reading", "1,204 readings"; plural: where an "s" does not do."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def signed(share: float) -> str:
     """Return a change as people read it: +4.2%, -12%."""
     return ("-" if share < 0 else "+") + percent(abs(share))

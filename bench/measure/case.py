@@ -14,7 +14,7 @@ from bench.devices.sheet import load_sheet
 from bench.errors import Unsupported
 from bench.measure.correctness import check, plan_check
 from bench.measure.launch import Timed, prepare
-from bench.measure.others import DISTURBED_CORES, Others
+from bench.measure.others import Others, disturbed
 from bench.measure.rows import new_row, set_work
 from bench.measure.sampler import Sampler, Window
 from bench.measure.timer import Samples, sample
@@ -22,7 +22,7 @@ from bench.operators.cost import read_cost
 from bench.operators.kernel import Work
 from bench.results.normalize import fill_energy, fill_rates, fill_utilization
 from bench.results.record import Row
-from bench.results.summary import FEWEST_FOR_P90, FEWEST_FOR_P99, median, oddities, percentile
+from bench.results.summary import FEWEST_FOR_P90, FEWEST_FOR_P99, WITH_TREND, median, oddities, percentile
 from bench.units import data_size
 from bench.workloads.schema import Case
 
@@ -88,7 +88,7 @@ def time_into(row: Row, timed: Timed, adapter: Adapter, time_s: float) -> None:
     _fill_time(row, samples, timed)
     _fill_telemetry(row, sampler.window)
     row.others_cores = others.cores
-    if (others.cores or 0) > DISTURBED_CORES:
+    if disturbed(others.cores, on_cpu=adapter.unit in ("machine", "socket")):
         row.flags = [*row.flags, "disturbed"]
 
 
@@ -149,14 +149,15 @@ def _fill_time(row: Row, samples: Samples, timed: Timed) -> None:
     row.step_s = median(samples.seconds)
     row.samples_s = [float(f"{s:.6g}") for s in samples.seconds]
     row.interval = samples.interval
-    row.interval_kind = "95 % of the median, order statistics, one process" if samples.interval else None
+    row.flags = oddities(samples.seconds) + ([] if samples.stable else ["unstable"])
+    drifts = f"; {WITH_TREND}" if any(flag.startswith("trend") for flag in row.flags) else ""
+    row.interval_kind = f"95 % of the median, order statistics, one process{drifts}" if samples.interval else None
     row.p90_s = percentile(samples.seconds, 0.9, FEWEST_FOR_P90)
     row.p99_s = percentile(samples.seconds, 0.99, FEWEST_FOR_P99)
     row.warmup_s, row.warmup_samples = samples.warmup_s, samples.warmup_samples
     row.timed_s, row.stop_reason = samples.timed_s, samples.stop_reason
     row.calls_per_sample = timed.calls
     row.stable = samples.stable
-    row.flags = oddities(samples.seconds) + ([] if samples.stable else ["unstable"])
     fill_rates(row)
 
 

@@ -13,6 +13,18 @@ import psutil
 DISTURBED_CORES = 0.25
 # A window shorter than this has too few ticks of the system's clock (10 ms) to say anything.
 SHORTEST_S = 0.2
+# An accelerator's step is launched from one core; others are in its way where they leave fewer than this.
+LEFT_TO_LAUNCH = 2.0
+
+
+def disturbed(cores: float | None, *, on_cpu: bool) -> bool:
+    """Whether what others took can have moved a timing.
+
+    on_cpu: of a step that runs on these cores, all of them; an accelerator's leaves most of them idle.
+    """
+    if cores is None or cores <= DISTURBED_CORES:
+        return False
+    return on_cpu or cores > len(os.sched_getaffinity(0)) - LEFT_TO_LAUNCH
 
 
 class Others:

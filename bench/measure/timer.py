@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.errors import DeviceError
-from bench.results.summary import median, median_interval, relative_half_width
+from bench.results.summary import half_width, median, relative_half_width, steady_interval
 
 TARGET = 0.01
 STABLE = 0.03
@@ -37,12 +37,12 @@ class Samples:
 
     @property
     def stable(self) -> bool:
-        """Whether the median's 95 % interval is within 3 % to either side."""
-        return relative_half_width(self.seconds) <= STABLE
+        """Whether the median's 95 % interval, a trend included, is within 3 % to either side."""
+        return half_width(self.interval, median(self.seconds)) <= STABLE
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        return median_interval(self.seconds)
+        return steady_interval(self.seconds)
 
 
 def sample(once: TimeOnce, budget_s: float, clock: Clock = time.perf_counter) -> Samples:

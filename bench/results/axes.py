@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.results.compare import Operand, is_measured, ratio_of, source_of
+from bench.results.compare import Operand, basis_of, is_measured, ratio_of, source_of
+from bench.results.doubt import doubt
 from bench.results.reading import Interval, reading, reading_of_many, together
 from bench.results.record import Row
 from bench.results.verdict import AXES, WHY_NONE, Axis, Verdict, worst
@@ -117,11 +118,14 @@ def _only_one(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
     """One side is too slow or too small for a target that the other keeps."""
     measure = AT_TARGET[x.phase]
     can, cannot = (a, y) if x.status == "ok" else (b, x)
-    front = "" if is_measured(x) and is_measured(y) else "estimated: "
+    front, told = "" if is_measured(x) and is_measured(y) else "estimated: ", doubt(cannot)
+    # What others slowed down may well be in time without them; what is in time beside others is without them, too.
+    words = f"cannot tell: {told}" if told else f"{front}only {can.label} can"
     return Verdict(
         axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, per=_per(a, b),
         target=x.case_id, a_value=getattr(x, measure.metric), b_value=getattr(y, measure.metric),
-        a_source=source_of(x), b_source=source_of(y), reading=f"{front}only {can.label} can",
+        a_source=source_of(x), b_source=source_of(y), reading=words,
+        a_doubt=told if cannot is x else "", b_doubt=told if cannot is y else "",
         source=worst(source_of(x), source_of(y)),
         why=f"{(b if can is a else a).label}: {cannot.reason}",
     )  # fmt: skip
@@ -180,35 +184,34 @@ def _per(a: Operand, b: Operand) -> str:
 def _read(
     measure: Measure, target: str, pairs: Sequence[tuple[Row, Row]], a: Operand, b: Operand
 ) -> Verdict | None:  # fmt: skip
-    ratios: dict[str, float] = {}
-    intervals: list[Interval | None] = []
-    used: list[tuple[Row, Row]] = []
-    for x, y in pairs:
-        metric = _metric(measure, x, y)
-        ratio, interval = ratio_of(x, y, metric)
-        if ratio is not None:
-            ratios[x.case_id] = ratio
-            intervals.append(interval)
-            used.append((x, y))
-    if not used:
+    found = [(x, y, *ratio_of(x, y, _metric(measure, x, y))) for x, y in pairs]
+    read = [(x, y, ratio, interval) for x, y, ratio, interval in found if ratio is not None]
+    if not read:
         return None
+    # Beside cases that are sure, those in doubt are left out of the mean, and told.
+    sure = [each for each in read if not doubt(*each[:2])] or read
+    ratios = {x.case_id: ratio for x, _, ratio, _ in sure}
+    intervals: list[Interval | None] = [interval for *_, interval in sure]
+    used = [(x, y) for x, y, *_ in sure]
     names, higher = (a.label, b.label), measure.better == "higher"
-    estimated = not all(is_measured(row) for pair in used for row in pair)
+    basis = basis_of(*(row for pair in used for row in pair))
     verdict = Verdict(
         axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, better=measure.better,
         target=target, note=measure.note,
         source=worst(*(source_of(row) for pair in used for row in pair)), reading="", per=_per(a, b),
         a_source=worst(*(source_of(x) for x, _ in used)), b_source=worst(*(source_of(y) for _, y in used)),
+        a_doubt=doubt(*(x for x, _ in used)), b_doubt=doubt(*(y for _, y in used)), unstable=basis.unstable,
+        left_out={x.case_id: (ratio, doubt(x, y)) for x, y, ratio, _ in read if x.case_id not in ratios},
     )  # fmt: skip
     if len(used) == 1:
         x, y = used[0]
         metric = _metric(measure, x, y)
         verdict.a_value, verdict.b_value = getattr(x, metric), getattr(y, metric)
         verdict.ratio, verdict.interval = ratios[x.case_id], intervals[0]
-        verdict.reading = reading(verdict.ratio, verdict.interval, names, higher=higher, estimated=estimated)
+        verdict.reading = reading(verdict.ratio, verdict.interval, names, higher=higher, basis=basis)
         return verdict
     values = list(ratios.values())
     verdict.ratio, verdict.interval = together(values, intervals)
     verdict.cases = ratios
-    verdict.reading = reading_of_many(values, intervals, names, higher=higher, estimated=estimated)
+    verdict.reading = reading_of_many(values, intervals, names, higher=higher, basis=basis)
     return verdict

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from bench.results.doubt import doubt, unstable
 from bench.results.machine import fingerprint, machine
-from bench.results.reading import Interval, reading
+from bench.results.reading import Basis, Interval, reading
 from bench.results.record import Environment, Row
 
 # An interval that reaches further, as a logarithm, was not measured by any clock.
@@ -63,6 +64,9 @@ class Compared(msgspec.Struct, kw_only=True):
     b_bound: str | None = None
     a_source: str = ""
     b_source: str = ""
+    # Why a side's numbers are in doubt, see bench.results.doubt; then so is the ratio.
+    a_doubt: str = ""
+    b_doubt: str = ""
     ratio: float | None = None
     interval: tuple[float, float] | None = None
     reading: str
@@ -132,15 +136,20 @@ def _line(a: Row, b: Row, a_label: str, b_label: str) -> Compared:
         a=x, b=y, a_step_s=a.step_s, b_step_s=b.step_s, a_source=source_of(a), b_source=source_of(b),
         a_batch=a.batch, b_batch=b.batch, a_dtype=a.dtype, b_dtype=b.dtype, a_bound=a.bound, b_bound=b.bound,
         a_per_tflops=a.tokens_per_s_per_tflops, b_per_tflops=b.tokens_per_s_per_tflops,
+        a_doubt=doubt(a), b_doubt=doubt(b),
         reading="cannot tell: a number is missing",
     )  # fmt: skip
     line.ratio, line.interval = ratio_of(a, b, metric)
     if line.ratio is None:
         return line
     names = (_named(a_label, a.unit, b.unit), _named(b_label, b.unit, a.unit))
-    estimated = not (is_measured(a) and is_measured(b))
-    line.reading = reading(line.ratio, line.interval, names, higher=higher, estimated=estimated)
+    line.reading = reading(line.ratio, line.interval, names, higher=higher, basis=basis_of(a, b))
     return line
+
+
+def basis_of(*rows: Row) -> Basis:
+    """Return what a ratio of these rows rests on."""
+    return Basis(estimated=not all(map(is_measured, rows)), unstable=unstable(*rows), doubt=doubt(*rows))
 
 
 def ratio_of(a: Row, b: Row, metric: str) -> tuple[float | None, Interval | None]:

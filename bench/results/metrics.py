@@ -257,7 +257,8 @@ _EVERY = (
         "(busy and stolen CPU time of the cores this process may use - its own) / time",
         "cores",
         "lower",
-        "proc_stat(5); a row is flagged disturbed above a quarter of a core",
+        "proc_stat(5); a CPU's row is flagged disturbed above a quarter of a core, an accelerator's where they leave"
+        " fewer than two cores to launch from",
     ),
     Metric(
         "warmup_s",

@@ -4,25 +4,44 @@
     interval wholly beyond 2 % on one side        A better by 1.23x
     anything else, or no interval                 cannot tell apart / cannot tell: no interval
     cases that contradict each other              depends on the case: A better in 2, B in 3 of 9
+    a number in doubt (bench/results/doubt.py)    cannot tell: disturbed
 
-A number that was not measured on either side puts "estimated:" in front.
+A number that was not measured on either side puts "estimated:" in front, one that did not settle "unstable:".
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 EQUAL = 0.02
 
 Interval = tuple[float, float]
 
 
+@dataclass(frozen=True)
+class Basis:
+    """What a ratio rests on: a number that was not measured, one that did not settle, and why one is in doubt."""
+
+    estimated: bool = False
+    unstable: bool = False
+    doubt: str = ""
+
+    @property
+    def front(self) -> str:
+        """What stands before the words."""
+        words = [word for word, told in (("estimated", self.estimated), ("unstable", self.unstable)) if told]
+        return f"{', '.join(words)}: " if words else ""
+
+
 def reading(
-    ratio: float, interval: Interval | None, names: tuple[str, str], *, higher: bool, estimated: bool
+    ratio: float, interval: Interval | None, names: tuple[str, str], *, higher: bool, basis: Basis
 ) -> str:  # fmt: skip
     """Return the verdict in words for a ratio A over B and its interval."""
-    front = "estimated: " if estimated else ""
+    front = basis.front
+    if basis.doubt:
+        return f"cannot tell: {basis.doubt}"
     if interval is None:
         return f"{front}cannot tell: no interval"
     side = better(interval, higher=higher)
@@ -56,14 +75,12 @@ def together(ratios: Sequence[float], intervals: Sequence[Interval | None]) -> t
 
 
 def reading_of_many(
-    ratios: Sequence[float], intervals: Sequence[Interval | None], names: tuple[str, str], *, higher: bool,
-    estimated: bool,
+    ratios: Sequence[float], intervals: Sequence[Interval | None], names: tuple[str, str], *, higher: bool, basis: Basis
 ) -> str:  # fmt: skip
     """Return the verdict in words for several cases: that of their geometric mean, unless they disagree."""
     sides = [better(interval, higher=higher) for interval in intervals]
     a, b = sides.count(0), sides.count(1)
-    if a and b:
-        front = "estimated: " if estimated else ""
-        return f"{front}depends on the case: {names[0]} better in {a}, {names[1]} in {b} of {len(sides)}"
+    if a and b and not basis.doubt:
+        return f"{basis.front}depends on the case: {names[0]} better in {a}, {names[1]} in {b} of {len(sides)}"
     ratio, interval = together(ratios, intervals)
-    return reading(ratio, interval, names, higher=higher, estimated=estimated)
+    return reading(ratio, interval, names, higher=higher, basis=basis)

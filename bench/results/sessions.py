@@ -18,6 +18,7 @@ from bench.errors import listed
 from bench.results.gate.look import student_t
 from bench.results.normalize import fill_energy
 from bench.results.record import Row
+from bench.results.summary import WITH_TREND, steady_interval
 
 # The time, and what is proportional to it or to its inverse: geometric means of these agree with each other.
 WITH_TIME = (
@@ -53,9 +54,21 @@ def fold(rows: Iterable[Row]) -> list[Row]:
     temperature are the highest. A session that failed is left out of the numbers and told in `reason`.
     """
     cases: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
+    for row in map(_steady, rows):
         cases.setdefault(key_of(row), []).append(row)
     return [_folded(sessions) if len(sessions) > 1 else sessions[0] for sessions in cases.values()]
+
+
+def _steady(row: Row) -> Row:
+    """Of a row that drifted while it was timed, the interval with that in it; older files have it without."""
+    if row.interval is None or not row.samples_s or not any(flag.startswith("trend") for flag in row.flags):
+        return row
+    steady = steady_interval(row.samples_s)
+    # Samples are stored with six digits.
+    if steady is None or (steady[0] > row.interval[0] * (1 - 1e-5) and steady[1] < row.interval[1] * (1 + 1e-5)):
+        return row
+    interval = (min(steady[0], row.interval[0]), max(steady[1], row.interval[1]))
+    return replace(row, interval=interval, interval_kind=f"{row.interval_kind or 'the median'}; {WITH_TREND}")
 
 
 def key_of(row: Row) -> tuple[str, str, str]:

@@ -14,6 +14,9 @@ FEWEST_FOR_INTERVAL = 6
 FEWEST_FOR_P90 = 30
 FEWEST_FOR_P99 = 300
 
+# What an interval's words say where samples drift.
+WITH_TREND = "out to the medians of the first and last third, as the samples drift"
+
 
 def median(samples: Sequence[float]) -> float:
     """Return the median."""
@@ -47,10 +50,24 @@ def _lower_rank(n: int, confidence: float) -> int | None:
 
 def relative_half_width(samples: Sequence[float]) -> float:
     """Return half the width of the median's interval over the median; infinite for too few samples."""
-    interval = median_interval(samples)
-    if interval is None:
-        return math.inf
-    return (interval[1] - interval[0]) / 2 / median(samples)
+    return half_width(median_interval(samples), median(samples))
+
+
+def steady_interval(samples: Sequence[float]) -> tuple[float, float] | None:
+    """Return the interval of the median, out to the medians of the first and the last third where there is a trend.
+
+    Samples that drift are no draws of one distribution: where the time settles lies nearer to one of these ends than
+    the median's own interval knows. None for too few samples.
+    """
+    interval, ends = median_interval(samples), _trend_ends(samples)
+    if interval is None or ends is None:
+        return interval
+    return min(interval[0], *ends), max(interval[1], *ends)
+
+
+def half_width(interval: tuple[float, float] | None, value: float) -> float:
+    """Return half the width of an interval over the value; infinite where there is none."""
+    return math.inf if interval is None else (interval[1] - interval[0]) / 2 / value
 
 
 def percentile(samples: Sequence[float], share: float, fewest: int) -> float | None:
@@ -62,19 +79,24 @@ def percentile(samples: Sequence[float], share: float, fewest: int) -> float | N
 
 def oddities(samples: Sequence[float]) -> list[str]:
     """Return what a reader should know of the samples: a trend, or two levels."""
-    values = np.asarray(samples, dtype=np.float64)
-    found: list[str] = []
-    if len(values) >= 12:
-        thirds = np.array_split(values, 3)
-        drift = float(np.median(thirds[2]) / np.median(thirds[0]) - 1)
-        # Around each third's own median: around that of all, a trend is its own noise and is never seen.
-        apart = np.concatenate([third - np.median(third) for third in thirds])
-        noise = float(np.median(np.abs(apart)) / np.median(values))
-        if abs(drift) > max(0.03, 5 * noise):
-            found.append(f"trend {drift:+.0%}")
+    values, ends = np.asarray(samples, dtype=np.float64), _trend_ends(samples)
+    found = [] if ends is None else [f"trend {ends[1] / ends[0] - 1:+.0%}"]
     if len(values) >= 20 and _two_levels(values):
         found.append("two levels")
     return found
+
+
+def _trend_ends(samples: Sequence[float]) -> tuple[float, float] | None:
+    """The medians of the first and the last third, where they differ by more than the samples' noise."""
+    values = np.asarray(samples, dtype=np.float64)
+    if len(values) < 12:
+        return None
+    thirds = np.array_split(values, 3)
+    first, last = float(np.median(thirds[0])), float(np.median(thirds[2]))
+    # Around each third's own median: around that of all, a trend is its own noise and is never seen.
+    apart = np.concatenate([third - np.median(third) for third in thirds])
+    noise = float(np.median(np.abs(apart)) / np.median(values))
+    return (first, last) if abs(last / first - 1) > max(0.03, 5 * noise) else None
 
 
 def _two_levels(values: NDArray[np.float64]) -> bool:

@@ -10,7 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from bench.results.reading import EQUAL, Interval, better
+from bench.results.doubt import left_out
+from bench.results.reading import EQUAL, Basis, Interval, better
+from bench.units import three_digits
 
 Axis = Literal["throughput", "latency", "utilization", "energy", "price/performance"]
 AXES: tuple[Axis, ...] = ("throughput", "latency", "utilization", "energy", "price/performance")
@@ -22,6 +24,21 @@ SOURCES = (
 )  # fmt: skip
 
 
+class EqualPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """The price of `of`, of which none is known, at which its tokens cost what the other side's cost.
+
+    way: "rented" or "bought". per: what is bought as one. id: its cell in a report, by which formulas name it.
+    """
+
+    of: str
+    way: str
+    per: str
+    unit: str
+    value: float
+    interval: Interval | None = None
+    id: str = ""
+
+
 class Verdict(msgspec.Struct, kw_only=True):
     """One reading of two systems on one axis: `a` over `b` of `metric`, at a target where there is one.
 
@@ -31,7 +48,11 @@ class Verdict(msgspec.Struct, kw_only=True):
     reading: words of bench.results.reading. source: the least sure of what went in.
     cases: the ratios that a geometric mean is of, by case; empty where the ratio is of one case.
     note: what is not the same on both sides though the case is. counted: whether it stands for its axis; False where
-    readings at service targets do so in its place.
+    readings at service targets do so in its place. a_doubt, b_doubt: why a side's number is in doubt, see
+    bench.results.doubt; such a reading stands for nothing. unstable: the time of one of its rows did not settle.
+    left_out: cases in doubt that the geometric mean is not of, with their ratio and why.
+    equal: where a price is not known, the one that would make both sides equal.
+    a_id, b_id: the cells of a report that hold the values, where those follow from assumptions; "" where they do not.
     """
 
     axis: Axis
@@ -54,6 +75,18 @@ class Verdict(msgspec.Struct, kw_only=True):
     why: str = ""
     note: str = ""
     counted: bool = True
+    a_doubt: str = ""
+    b_doubt: str = ""
+    unstable: bool = False
+    left_out: dict[str, tuple[float, str]] = {}
+    equal: EqualPrice | None = None
+    a_id: str = ""
+    b_id: str = ""
+
+    @property
+    def doubt(self) -> str:
+        """Why the reading is in doubt, or ""."""
+        return self.a_doubt or self.b_doubt
 
 
 WHY_NONE = {
@@ -73,11 +106,19 @@ def worst(*sources: str) -> str:
 def summary(axis: Axis, found: Sequence[Verdict]) -> str:
     """Return an axis in one sentence: who is better on all that stands for it, or that it depends on the measure."""
     mine = [verdict for verdict in found if verdict.axis == axis and verdict.counted]
-    read = [verdict for verdict in mine if verdict.ratio is not None or verdict.reading.endswith(" can")]
-    if not read:
-        return mine[0].why if mine else WHY_NONE[axis]
+    doubts = [verdict.doubt for verdict in mine if verdict.doubt]
+    read = [v for v in mine if not v.doubt and (v.ratio is not None or v.reading.endswith(" can"))]
+    if not read and doubts:
+        return mine[0].reading if len(mine) == 1 else f"cannot tell: {left_out(doubts)}"
+    if read:
+        return _in_words(read) + (f"; {left_out(doubts)}" if doubts else "")
+    return equal_prices(mine) or (mine[0].why if mine else WHY_NONE[axis])
+
+
+def _in_words(read: Sequence[Verdict]) -> str:
+    """What readings say of which none is in doubt, one or more."""
     sides = [_side(verdict) for verdict in read]
-    front = "estimated: " if any(verdict.source != "measured" for verdict in read) else ""
+    front = Basis(any(v.source != "measured" for v in read), any(v.unstable for v in read)).front
     a, b, n = sides.count(0), sides.count(1), len(sides)
     first = read[0]
     if n == 1:
@@ -91,6 +132,25 @@ def summary(axis: Axis, found: Sequence[Verdict]) -> str:
     if all(verdict.interval is None for verdict in read):
         return f"{front}cannot tell: no interval on {n} readings"
     return f"{front}cannot tell apart on {n} readings"
+
+
+def equal_prices(found: Sequence[Verdict]) -> str:
+    """Return the prices that would make both sides equal, from the lowest to the highest, in one sentence."""
+    first = next((verdict for verdict in found if verdict.equal is not None), None)
+    if first is None or first.equal is None:
+        return ""
+    of = first.equal.of
+    sought = [verdict.equal for verdict in found if verdict.equal is not None and verdict.equal.of == of]
+    ways = dict.fromkeys(each.way for each in sought)
+    told = " or ".join(_at([each for each in sought if each.way == way]) for way in ways)
+    other = first.b if of == first.a else first.a
+    spread = ", by case or target" if len(sought) > len(ways) else ""
+    return f"{first.why}; estimated: its tokens cost the same as on {other} if it is {told}{spread}"
+
+
+def _at(prices: Sequence[EqualPrice]) -> str:
+    low, high = (three_digits(end(each.value for each in prices)) for end in (min, max))
+    return f"{prices[0].way} at {low if low == high else f'{low} to {high}'} {prices[0].unit} a {prices[0].per}"
 
 
 def _side(verdict: Verdict) -> int | None:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from bench.measure import others
-from bench.measure.others import Others
+from bench.measure.others import Others, disturbed
 
 TIMES = {"user": 0.0, "nice": 0.0, "system": 0.0, "irq": 0.0, "softirq": 0.0, "steal": 0.0, "idle": 0.0}
 
@@ -54,6 +54,17 @@ def test_a_system_that_does_not_tell_is_no_error(monkeypatch):
     with Others() as seen:
         pass
     assert seen.cores is None
+
+
+@pytest.mark.parametrize(
+    ("cores", "on_cpu", "told"),
+    [(None, True, False), (0.25, True, False), (0.3, True, True), (13.9, False, False), (14.1, False, True)],
+)
+def test_an_accelerators_step_is_disturbed_only_where_others_leave_less_than_two_cores(
+    cores, on_cpu, told, monkeypatch
+):
+    monkeypatch.setattr(others.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    assert disturbed(cores, on_cpu=on_cpu) is told
 
 
 @pytest.mark.slow

@@ -71,6 +71,32 @@ def test_several_cases_are_a_geometric_mean_with_its_list(decode):
     assert (rate.a_value, rate.b_value) == (None, None)
 
 
+def test_a_case_in_doubt_is_left_out_of_the_mean_and_told(decode):
+    a = operand("A", decode(200.0, case_id="c1"), decode(800.0, case_id="c2", flags=["disturbed"]))
+    b = operand("B", decode(100.0, case_id="c1"), decode(100.0, case_id="c2"))
+    rate = next(v for v in verdicts(a, b) if v.axis == "throughput")
+    assert (rate.ratio, rate.reading, rate.doubt) == (2.0, "A better by 2.00x", "")
+    assert rate.left_out == {"c2": (8.0, "disturbed")}
+
+
+def test_where_every_case_is_in_doubt_so_is_the_mean(decode):
+    a = operand("A", decode(200.0, case_id="c1", flags=["busy"]), decode(50.0, case_id="c2"))
+    b = operand("B", decode(100.0, case_id="c1"), decode(100.0, case_id="c2", flags=["busy"]))
+    rate = next(v for v in verdicts(a, b) if v.axis == "throughput")
+    assert (rate.ratio, rate.reading) == (pytest.approx(1.0), "cannot tell: busy")
+    assert (rate.a_doubt, rate.b_doubt, rate.left_out) == ("busy", "busy", {})
+
+
+def test_too_slow_for_a_target_beside_others_is_not_too_slow(decode):
+    kept = decode(100.0, case_id="x[tpot<=50ms]", flags=["disturbed"])
+    missed = decode(case_id="x[tpot<=50ms]", status="skipped", reason="takes 60 ms", step_s=None, flags=["disturbed"])
+    (only,) = verdicts_at(operand("A", kept), operand("B", missed))
+    assert (only.reading, only.b_doubt) == ("cannot tell: disturbed", "disturbed")
+    missed.flags = []
+    (only,) = verdicts_at(operand("A", kept), operand("B", missed))
+    assert (only.reading, only.doubt) == ("only A can", "")
+
+
 def test_another_definition_is_no_pair_and_the_axis_says_so(decode):
     a, b = operand("A", decode(definition_hash="1")), operand("B", decode(definition_hash="2"))
     assert matched(a, b) == []

@@ -7,7 +7,7 @@ from math import exp
 import pytest
 
 from bench.results.compare import Operand, compare, differences, source_of
-from bench.results.reading import reading
+from bench.results.reading import Basis, reading
 
 NAMES = ("A", "B")
 
@@ -47,16 +47,16 @@ def only(comparison):
     ],
 )
 def test_the_verdict_comes_from_the_table(ratio, interval, words):
-    assert reading(ratio, interval, NAMES, higher=True, estimated=False) == words
+    assert reading(ratio, interval, NAMES, higher=True, basis=Basis()) == words
 
 
 def test_of_a_time_the_smaller_one_is_better():
-    assert reading(2.0, (1.9, 2.1), NAMES, higher=False, estimated=False) == "B better by 2.00x"
+    assert reading(2.0, (1.9, 2.1), NAMES, higher=False, basis=Basis()) == "B better by 2.00x"
 
 
 @pytest.mark.parametrize("interval", [(0.99, 1.01), (1.2, 1.3), (0.9, 1.3), None])
 def test_every_verdict_on_an_estimate_says_so(interval):
-    assert reading(1.25, interval, NAMES, higher=True, estimated=True).startswith("estimated: ")
+    assert reading(1.25, interval, NAMES, higher=True, basis=Basis(estimated=True)).startswith("estimated: ")
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,18 @@ def test_every_verdict_on_an_estimate_says_so(interval):
 def test_a_modelled_or_published_number_on_a_side_makes_the_verdict_an_estimate(a, b, estimated, decode):
     line = only(compare([Operand("A", [decode(source=a)]), Operand("B", [decode(source=b)])]))
     assert line.reading == ("estimated: " if estimated else "") + "equal within 2%"
+
+
+@pytest.mark.parametrize(("a", "b"), [(["disturbed"], []), ([], ["disturbed"])])
+def test_a_number_in_doubt_on_a_side_makes_no_verdict_and_keeps_its_ratio(a, b, decode):
+    line = only(compare([Operand("A", [decode(15849.0, flags=a)]), Operand("B", [decode(100.0, flags=b)])]))
+    assert (line.ratio, line.reading) == (158.49, "cannot tell: disturbed")
+    assert (line.a_doubt, line.b_doubt) == ("disturbed" if a else "", "disturbed" if b else "")
+
+
+def test_a_time_that_did_not_settle_says_so_before_the_verdict(decode):
+    line = only(compare([Operand("A", [decode(200.0, flags=["unstable"])]), Operand("B", [decode(source="modelled")])]))
+    assert line.reading == "estimated, unstable: A better by 2.00x"
 
 
 # -- ratio and interval ------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bench.results.reading import better, reading_of_many, together
+from bench.results.reading import Basis, better, reading_of_many, together
 
 NAMES = ("A", "B")
 
@@ -39,11 +39,11 @@ def test_one_case_without_an_interval_leaves_all_without():
 
 def test_cases_that_contradict_each_other_are_not_averaged_away():
     words = reading_of_many(
-        [2.0, 0.5, 1.0], [(1.9, 2.1), (0.4, 0.6), (0.9, 1.1)], NAMES, higher=True, estimated=True
+        [2.0, 0.5, 1.0], [(1.9, 2.1), (0.4, 0.6), (0.9, 1.1)], NAMES, higher=True, basis=Basis(estimated=True)
     )  # fmt: skip
     assert words == "estimated: depends on the case: A better in 1, B in 1 of 3"
 
 
 def test_cases_that_agree_are_read_together():
-    words = reading_of_many([2.0, 8.0], [(1.5, 2.5), (7.0, 9.0)], NAMES, higher=True, estimated=False)
+    words = reading_of_many([2.0, 8.0], [(1.5, 2.5), (7.0, 9.0)], NAMES, higher=True, basis=Basis())
     assert words == f"A better by {math.sqrt(16):.2f}x"

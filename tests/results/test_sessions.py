@@ -47,6 +47,16 @@ def test_a_row_of_one_session_is_the_row_itself(session):
     assert only(fold([row])) is row
 
 
+def test_a_row_of_an_older_file_that_drifted_has_an_interval_out_to_both_ends(session):
+    drifting = [1.0] * 10 + [1.1] * 10 + [2.0] * 10
+    row = session(1, 1.1, samples_s=drifting, interval=(1.1, 1.1), flags=["trend +100%"])
+    folded = only(fold([row]))
+    assert folded.interval == (1.0, 2.0)
+    assert folded.interval_kind.startswith("one process; out to the medians of the first and last third")
+    assert only(fold([folded])) is folded
+    assert row.interval == (1.1, 1.1)
+
+
 def test_rows_of_other_devices_cases_and_units_stay_apart_in_their_order(session):
     rows = [session(1), session(1, device="cuda:0"), session(1, case_id="b"), session(1, unit="package")]
     assert fold(rows) == rows

@@ -15,6 +15,7 @@ from bench.results.summary import (
     oddities,
     percentile,
     relative_half_width,
+    steady_interval,
 )
 
 
@@ -144,3 +145,16 @@ def test_two_levels_closer_than_five_percent_are_one():
 
 def test_fewer_than_twenty_samples_show_no_levels():
     assert oddities([1.5 if i % 2 else 1.0 for i in range(10)]) == []
+
+
+def test_samples_that_drift_have_an_interval_out_to_both_ends():
+    """Medians of the thirds 1, 5 and 10: the middle alone would be told as 5 to 5."""
+    drifting = [1.0] * 10 + [5.0] * 10 + [10.0] * 10
+    assert median_interval(drifting) == (5.0, 5.0)
+    assert steady_interval(drifting) == (1.0, 10.0)
+    assert steady_interval(drifting[::-1]) == (1.0, 10.0)
+
+
+def test_samples_without_a_trend_keep_the_interval_of_the_median():
+    assert steady_interval(counting(20)) == median_interval(counting(20))
+    assert steady_interval([1.0] * 5) is None

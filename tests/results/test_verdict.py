@@ -50,6 +50,18 @@ def test_a_side_that_alone_can_is_the_better_one():
     assert summary("throughput", found) == "A better on 2 of 2 readings"
 
 
+def test_readings_in_doubt_stand_for_nothing_and_are_counted():
+    doubtful = read(0.5, a_doubt="disturbed", reading="cannot tell: disturbed")
+    found = [read(2.0), read(2.0), doubtful]
+    assert summary("throughput", found) == "A better on 2 of 2 readings; 1 reading left out: disturbed"
+    assert summary("throughput", [doubtful]) == "cannot tell: disturbed"
+    assert summary("throughput", [doubtful] * 2) == "cannot tell: 2 readings left out: disturbed"
+
+
+def test_a_reading_whose_time_did_not_settle_puts_the_word_before_the_axis():
+    assert summary("throughput", [read(2.0), read(2.0, unstable=True)]) == "unstable: A better on 2 of 2 readings"
+
+
 def test_the_least_sure_input_decides():
     assert worst("measured", "modelled:sheet", "published") == "modelled:sheet"
     assert worst("measured", "assumed") == "assumed"

@@ -12,8 +12,9 @@ from bench.report.parts.numbers import of, rate_of
 from bench.report.rows import marked_source, short_names
 from bench.report.sides import Part, Side
 from bench.results.cost import FORMULAS, TOKENS, WAYS, Cost, Input, Way, costs, energy
+from bench.results.doubt import doubt
 from bench.results.prices import BASIS_WORDS, Prices
-from bench.results.reading import reading
+from bench.results.reading import Basis, reading
 from bench.results.record import Row
 from bench.results.verdict import Verdict, worst
 from bench.results.what_if import VARIED, break_even, sensitivity
@@ -268,7 +269,9 @@ def _verdict(first: Line, other: Line, way: Way) -> Verdict:
         low = math.hypot(math.log(a.value / a.interval[0]), math.log(b.interval[1] / b.value))
         high = math.hypot(math.log(a.interval[1] / a.value), math.log(b.value / b.interval[0]))
         verdict.interval = (verdict.ratio * math.exp(-low), verdict.ratio * math.exp(high))
-    verdict.reading = reading(verdict.ratio, verdict.interval, (verdict.a, verdict.b), higher=False, estimated=True)
+    verdict.a_doubt, verdict.b_doubt = doubt(first.row), doubt(other.row)
+    basis = Basis(estimated=True, doubt=verdict.doubt)
+    verdict.reading = reading(verdict.ratio, verdict.interval, (verdict.a, verdict.b), higher=False, basis=basis)
     return verdict
 
 

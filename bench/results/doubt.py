@@ -1,0 +1,59 @@
+"""Which measured numbers are in doubt whatever their interval says, and in which words; nobody else decides this.
+
+A row's flags say what was odd while it was timed. Of these "disturbed" (others took the CPU's cores) and "busy" (others
+used the device) put its numbers in doubt: others may have made it slower by any factor, and took part in every sample,
+so that its interval knows nothing of them. Such a number is shown with its mark, and no verdict rests on it. An
+unstable row is not of these: its interval is wide and says so; its verdict carries the word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bench.errors import listed
+from bench.results.record import Row
+from bench.units import counted
+
+# What stands before a number in doubt.
+MARK = "?"
+WORDS = {
+    "disturbed": "others took cores while it was timed (bench explain others_cores); measure again on a quiet machine",
+    "busy": "others used the device while it was timed; measure again when it is free (bench doctor)",
+}
+UNSTABLE = "unstable"
+UNSTABLE_WORDS = "the interval is wider than 3 % to a side; see: bench doctor"
+
+
+def doubt(*rows: Row) -> str:
+    """Return why numbers that rest on all these rows are in doubt, "disturbed" or "busy", or ""."""
+    return next((word for word in WORDS if any(_in_most(word, row) for row in rows)), "")
+
+
+def unstable(*rows: Row) -> bool:
+    """Return whether the time of one of these rows did not settle."""
+    return any(_in_most(UNSTABLE, row) for row in rows)
+
+
+def explained(words: Iterable[str]) -> list[str]:
+    """Return a footnote for each kind of doubt."""
+    found = set(words)
+    return [f"{MARK} {word}: {what}" for word, what in WORDS.items() if word in found]
+
+
+def left_out(words: Iterable[str]) -> str:
+    """Return how many readings stand for nothing because of doubt: "2 readings left out: disturbed"."""
+    every = list(words)
+    return f"{counted(len(every), 'reading')} left out: {listed(word for word in WORDS if word in every)}"
+
+
+def _in_most(word: str, row: Row) -> bool:
+    """Whether a row carries a flag; of several sessions at least half must ("disturbed 3/8": three of eight).
+
+    Fewer move the mean over sessions less than they widen its interval, which is between sessions.
+    """
+    for flag in row.flags:
+        name, _, share = flag.partition(" ")
+        if name == word:
+            some, _, every = share.partition("/")
+            return not (some.isdigit() and every.isdigit()) or 2 * int(some) >= int(every)
+    return False
