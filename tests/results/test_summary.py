@@ -149,7 +149,7 @@ def test_fewer_than_twenty_samples_show_no_levels():
 
 def test_samples_that_drift_have_an_interval_out_to_both_ends():
     """Medians of the thirds 1, 5 and 10: the middle alone would be told as 5 to 5."""
-    drifting = [1.0] * 10 + [5.0] * 10 + [10.0] * 10
+    drifting = [1.0] * 20 + [5.0] * 20 + [10.0] * 20
     assert median_interval(drifting) == (5.0, 5.0)
     assert steady_interval(drifting) == (1.0, 10.0)
     assert steady_interval(drifting[::-1]) == (1.0, 10.0)
