@@ -225,7 +225,7 @@ def _capacity(phase: str, solved: list[Solved], prices: Prices | None) -> Capaci
         used = cost.energy(each.row, prices)
         watts_known, basis, reason = watts_known and used.watts is not None, used.basis, reason or used.reason
         sums.seconds, sums.low, sums.high = sums.seconds + taken, sums.low + taken * low, sums.high + taken * high
-        sums.joules += taken * (used.watts or 0.0)
+        sums.joules += taken * (used.watts or 0.0) / each.row.devices
     heaviest = max(solved, key=lambda s: s.share * s.tokens)
     row = heaviest.row
     deployment = case_of(row).deployment

@@ -11,7 +11,9 @@ unit, where it comes from, its interval, and a note. A missing number is a cell 
 What can be edited is an `Assumption` with an id. A cell that follows from assumptions has a `formula`: an expression of
 numbers, + - * / ( ) and the ids of assumptions and of other cells, for example "price_h100 / (life_h * used)". The
 page recomputes it where there is JavaScript, the workbook makes a live formula of it, and the value beside it is what
-the formula gives for the values as they stand. An id is lower case letters, digits and "_", and starts with a letter.
+the formula gives for the values as they stand. `ends` are formulas of its interval's ends, below 0 shown as 0; an
+interval without them holds for the value as built alone. An id is lower case letters, digits and "_", and starts with
+a letter.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ class Cell(msgspec.Struct, kw_only=True, omit_defaults=True):
     formula: str | None = None
 
 
+    ends: tuple[str, str] | None = None
 class Column(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A column of a table: its heading; `number` columns hold cells, the others text. `note` explains the heading."""
 

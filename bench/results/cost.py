@@ -3,7 +3,8 @@
 Each cost is one formula over named inputs (bench/results/formula.py), each input with its source: the number here, the
 cell on the page, the live cell of the workbook and the sensitivity to it are readings of that one line. Purchase:
 price less what is left of it, over its life, and hosting, both spread over the hours in use; energy on top. Rental: the
-rent, which holds power and hosting, spread over the hours in use. All are of one torch device.
+rent, which holds power and hosting, spread over the hours in use. All are of the row's unit: a package of two devices
+costs, draws and yields twice what one does, so that a token costs the same however it is counted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 
 from bench.errors import DefinitionError
 from bench.results.compare import source_of
-from bench.results.formula import as_name, evaluate, names
+from bench.results.formula import as_name, evaluate
 from bench.results.prices import BASIS_WORDS, Money, Prices
 from bench.results.record import Row
 
@@ -72,7 +73,10 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Energy(msgspec.Struct, frozen=True, kw_only=True):
-    """Joules per token of one row at the device, cooling left out; never from a design power unless `basis` says so."""
+    """Joules per token at the device, cooling left out; never from a design power unless `basis` says so.
+
+    watts: of the row's unit.
+    """
 
     value: float | None = None
     interval: Interval | None = None
@@ -115,23 +119,33 @@ def scaled_by(value: float, factors: Interval | None) -> Interval | None:
 
 
 def formula_of(row: Row, prices: Prices, way: Way, price: str | None = None) -> tuple[str, list[Input], str]:
-    """Return (formula, its inputs, why it cannot be worked out or ""); `price` stands for the device's own price."""
+    """Return (formula, its inputs, why it cannot be worked out or "").
+
+    price: stands for the unit's own price, of all its devices together.
+    """
     inputs: list[Input] = []
     gaps: list[str] = []
-    hours = holding_term(row.device, prices, way, inputs, gaps, price)
+    one = price if price is None or row.devices == 1 else f"{price} / {row.devices}"
+    hours = times(row.devices, holding_term(row.device, prices, way, inputs, gaps, one))
     hours = f"{hours} / {_share(prices, 'utilization', 'share of the hours in use', 'share', inputs, gaps)}"
     if way == "purchase" and prices.power_basis != "left-out":
-        watts = _watts(row, prices, inputs, gaps)
+        watts = watts_term(row, prices, inputs, gaps)
         hours = f"({hours} + {watts} / 1000 * {power_term(prices, inputs, gaps)})"
     kind, metric = TOKENS[row.phase]
     rate = getattr(row, metric)
     inputs.append(
-        Input(id="rate", label=f"{kind} tokens a second of one device", unit="tok/s", source=source_of(row),
-              value=None if rate is None else rate / row.devices)
-    )  # fmt: skip
+        Input(
+            id="rate", label=f"{kind} tokens a second of a {row.unit}", unit="tok/s", source=source_of(row), value=rate
+        )
+    )
     if not rate:
         gaps.append(f"no {kind} tokens a second")
     return f"{hours} / (3600 * rate) * 1000000", inputs, "; ".join(gaps)
+
+
+def times(count: int, term: str) -> str:
+    """Return the term for as many devices as a unit has."""
+    return term if count == 1 else f"{count} * {term}"
 
 
 def holding_term(
@@ -144,30 +158,39 @@ def holding_term(
         name = as_name(f"{'price' if way == 'purchase' else 'rent'}_{device}")
         label = f"{'price' if way == 'purchase' else 'rent an hour'} of {device}"
         per = "" if way == "purchase" else "/h"
-        price = _money(prices, money, name, label, f"device.{device}.{way}", per, inputs, gaps)
+        if money is None:
+            gaps.append(unknown("price" if way == "purchase" else "rent", device, way))
+        price = _money(prices, money, name, label, f"device.{device}.{way}", per, inputs)
     if way == "rental":
         return price
     residual = _share(prices, "residual", "share of the price left at the end", "share", inputs, gaps)
     life = _share(prices, "life_years", "life of a device", "years", inputs, gaps)
-    hosting = _money(prices, prices.hosting_per_hour, "hosting", "hosting of a device", "hosting_per_hour", "/h",
-                     inputs, gaps)  # fmt: skip
+    _told(prices, "hosting_per_hour", gaps)
+    hosting = _money(
+        prices, prices.hosting_per_hour, "hosting", "hosting of a device", "hosting_per_hour", "/h", inputs
+    )
     return f"({price} * (1 - {residual}) / ({life} * 8760) + {hosting})"
 
 
 def power_term(prices: Prices, inputs: list[Input], gaps: list[str]) -> str:
     """Return the term for the price of a kWh at the device, the facility's own use included."""
     pue = _share(prices, "pue", "facility power over device power (PUE)", "x", inputs, gaps)
+    _told(prices, "power_price_per_kwh", gaps)
     power = _money(prices, prices.power_price_per_kwh, "power_price", "price of power", "power_price_per_kwh", "/kWh",
-                   inputs, gaps)  # fmt: skip
+                   inputs)  # fmt: skip
     return f"{pue} * {power}"
 
 
+def _told(prices: Prices, key: str, gaps: list[str]) -> None:
+    if getattr(prices, key) is None:
+        gaps.append(f"no {key} in the prices file")
+
+
 def _money(
-    prices: Prices, money: Money | None, name: str, label: str, key: str, per: str, inputs: list[Input], gaps: list[str]
-) -> str:
+    prices: Prices, money: Money | None, name: str, label: str, key: str, per: str, inputs: list[Input]
+) -> str:  # fmt: skip
     """Add a price to the inputs; return the term for it, in the currency of the costs and for one device."""
     if money is None:
-        gaps.append(f"no {key} in the prices file")
         inputs.append(Input(id=name, label=label, value=None, unit=prices.currency + per, source="missing", key=key))
         return name
     bought = f" (of {money.devices} devices together)" if money.devices > 1 else ""
@@ -191,8 +214,7 @@ def _money(
 
 def _share(prices: Prices, key: str, label: str, unit: str, inputs: list[Input], gaps: list[str]) -> str:
     share = getattr(prices, key)
-    if share is None:
-        gaps.append(f"no {key} in the prices file")
+    _told(prices, key, gaps)
     inputs.append(
         Input(id=key, label=label, value=share and share.value, unit=unit, source=share.source if share else "missing",
               date=(share and share.date) or "", key=f"{key}.value")
@@ -200,41 +222,51 @@ def _share(prices: Prices, key: str, label: str, unit: str, inputs: list[Input],
     return key
 
 
-def _watts(row: Row, prices: Prices, inputs: list[Input], gaps: list[str]) -> str:
+def watts_term(row: Row, prices: Prices, inputs: list[Input], gaps: list[str]) -> str:
+    """Return the term for what the row's unit draws; adds to the inputs, and to what is missing."""
     used = energy(row, prices)
     if used.watts is None:
         gaps.append(used.reason)
-    name, key, source = "watts", "", f"measured ({row.power_basis or 'sensor'})"
-    if prices.power_basis == "tdp":
-        tdp = prices.device[row.device].tdp_w if row.device in prices.device else None
-        name, key = as_name(f"tdp_{row.device}"), f"device.{row.device}.tdp_w.value"
-        source = "missing" if tdp is None else f"design power, not measured: {tdp.source}"
-    inputs.append(Input(id=name, label="power of one device", value=used.watts, unit="W", source=source, key=key))
+    if prices.power_basis != "tdp":
+        source = f"measured ({row.power_basis or 'sensor'})"
+        inputs.append(Input(id="watts", label=f"power of a {row.unit}", value=used.watts, unit="W", source=source))
+        return "watts"
+    return times(row.devices, tdp_term(row.device, prices, inputs))
+
+
+def tdp_term(device: str, prices: Prices, inputs: list[Input]) -> str:
+    """Return the term for the design power of one device; adds to the inputs."""
+    own = prices.device.get(device)
+    tdp = None if own is None else own.tdp_w
+    name = as_name(f"tdp_{device}")
+    inputs.append(
+        Input(id=name, label=f"design power of {device}", value=None if tdp is None else tdp.value, unit="W",
+              source="missing" if tdp is None else f"design power, not measured: {tdp.source}",
+              date="" if tdp is None else tdp.date or "", key=f"device.{device}.tdp_w.value")
+    )  # fmt: skip
     return name
 
 
 def energy(row: Row, prices: Prices | None = None) -> Energy:
     """Return joules per token from measured power, or from the design power where the prices file says so."""
     rate = row.output_tokens_per_s or row.prompt_tokens_per_s
+    watts, basis = row.power_w, "measured"
     if prices is not None and prices.power_basis == "tdp":
         own = prices.device.get(row.device)
         tdp = None if own is None else own.tdp_w
         if tdp is None:
-            return Energy(basis="tdp", reason=f"no device.{row.device}.tdp_w in the prices file")
-        watts, basis = tdp.value, "tdp"
-    elif row.power_w is None:
+            return Energy(basis="tdp", reason=unknown("design power", row.device, "tdp_w"))
+        watts, basis = tdp.value * row.devices, "tdp"
+    elif watts is None:
         why = row.telemetry_missing.get("power_w") or "no sensor was read"
         why = "a modelled row has no sensor" if row.source == "modelled" else why
         return Energy(reason=f'no measured power ({why}): power_basis = "tdp" would take design power, and say so')
-    else:
-        watts, basis = row.power_w / row.devices, "measured"
     if not rate:
         return Energy(watts=watts, basis=basis, reason="no tokens a second")
-    joules = watts * row.devices / rate
+    joules = watts / rate
     return Energy(value=joules, interval=scaled_by(joules, time_factors(row)), watts=watts, basis=basis)
 
 
-def used_inputs(found: list[Cost]) -> list[Input]:
-    """Return the inputs that a prices file holds, of all these costs, each once."""
-    given = {each.id: each for cost in found for each in cost.inputs if each.key and each.id in names(cost.formula)}
-    return list(given.values())
+def unknown(what: str, device: str, key: str) -> str:
+    """Return that something of a device is not known, in words and with its key in a prices file."""
+    return f"no {what} of {device} is known (device.{device}.{key} in the prices file)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import msgspec
 
@@ -14,6 +15,7 @@ from bench.results.record import Row
 # Shares cannot be more than all, and a facility needs at least what its devices take.
 LEAST, MOST = {"pue": 1.0}, {"utilization": 1.0, "residual": 1.0}
 VARIED = 0.2
+NO_PRICE = "its energy and hosting alone cost more: no price makes it equal"
 
 
 class Varied(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,9 +27,13 @@ class Varied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BreakEven(msgspec.Struct, frozen=True, kw_only=True):
-    """The price of one torch device of `device` at which its tokens cost what `against` costs."""
+    """The price of one `unit` (a package, with all its devices) at which its tokens cost what `against` costs.
+
+    ends: formulas of the interval's ends, as `formula` is of the value.
+    """
 
     device: str
+    unit: str
     way: Way
     currency: str
     against: Cost
@@ -35,6 +41,7 @@ class BreakEven(msgspec.Struct, frozen=True, kw_only=True):
     inputs: list[Input]
     value: float | None = None
     interval: Interval | None = None
+    ends: tuple[str, str] | None = None
     reason: str = ""
 
 
@@ -55,9 +62,9 @@ def sensitivity(cost: Cost, share: float = VARIED) -> list[Varied]:
 
 
 def break_even(against: Cost, row: Row, prices: Prices) -> BreakEven:
-    """Return the price of a row's device at which a million of its tokens cost what they cost in `against`.
+    """Return the price of a row's unit at which a million of its tokens cost what they cost in `against`.
 
-    Needs no price of that device: it says what one may cost at most. Costs are linear in the price, so the formula is
+    Needs no price of that unit: it says what one may cost at most. Costs are linear in the price, so the formula is
     (cost - cost at price 0) / (cost at price 1 - cost at price 0).
     """
     formula, inputs, missing = formula_of(row, prices, against.way, price="0")
@@ -65,7 +72,7 @@ def break_even(against: Cost, row: Row, prices: Prices) -> BreakEven:
     target = Input(id="cost_against", label=f"cost on {against.device}", value=against.value,
                    unit=f"{against.currency}/Mtok", source=against.source)  # fmt: skip
     found = BreakEven(
-        device=row.device, way=against.way, currency=prices.currency, against=against,
+        device=row.device, unit=row.unit, way=against.way, currency=prices.currency, against=against,
         formula=f"(cost_against - {formula}) / ({one} - {formula})", inputs=[target, *inputs],
         reason=missing or against.reason,
     )  # fmt: skip
@@ -76,20 +83,24 @@ def break_even(against: Cost, row: Row, prices: Prices) -> BreakEven:
     values = {each.id: each.value or 0.0 for each in found.inputs}
     value = evaluate(found.formula, values)
     if value <= 0:
-        return msgspec.structs.replace(found, reason="its energy and hosting alone cost more: no price makes it equal")
-    return msgspec.structs.replace(found, value=value, interval=_apart(found, values, against, row))
+        return msgspec.structs.replace(found, reason=NO_PRICE)
+    factors = _apart(against, row)
+    if factors is None:
+        return msgspec.structs.replace(found, value=value)
+    low, high = (re.sub(r"\bcost_against\b", f"cost_against * {factor!r}", found.formula) for factor in factors)
+    # Where even the lower end of a cost is less than energy and hosting alone, no price is low enough.
+    interval = (max(evaluate(low, values), 0.0), evaluate(high, values))
+    return msgspec.structs.replace(found, value=value, interval=interval, ends=(low, high))
 
 
-def _apart(found: BreakEven, values: dict[str, float], against: Cost, row: Row) -> Interval | None:
-    """Interval of a break-even price: errors of the two throughputs are independent, so their logarithms add squared.
+def _apart(against: Cost, row: Row) -> Interval | None:
+    """What a cost may be of itself at the ends of both throughputs' intervals, for example (0.8, 1.3).
 
-    A row's own error moves its whole cost, so it counts as one of what it is set against.
+    Their errors are independent, so their logarithms add squared. A row's own error moves its whole cost, so it counts
+    as one of what it is set against.
     """
     own = time_factors(row)
     if own is None or against.interval is None or not against.value:
         return None
     below, above = math.log(against.interval[0] / against.value), math.log(against.interval[1] / against.value)
-    low = math.exp(-math.hypot(below, math.log(own[1])))
-    high = math.exp(math.hypot(above, math.log(own[0])))
-    ends = [evaluate(found.formula, values | {"cost_against": against.value * factor}) for factor in (low, high)]
-    return max(ends[0], 0.0), ends[1]
+    return math.exp(-math.hypot(below, math.log(own[1]))), math.exp(math.hypot(above, math.log(own[0])))

@@ -170,9 +170,9 @@ def test_a_missing_price_leaves_no_cost_with_the_reason(demand, prices, solved):
     solved({("prefill", "b"): capacity("b", "prefill"), ("decode", "b"): capacity("b")})
     found = fleets(demand, [Supply("b", "b")], prices)
     cost = {each.way: each for each in found.fleets[0].costs}["purchase"]
-    assert (cost.per_day, cost.reason) == (None, "no device.b.purchase in the prices file")
+    assert (cost.per_day, cost.reason) == (None, "no price of b is known (device.b.purchase in the prices file)")
     reading = {each.way: each.reading for each in found.cheapest}
-    assert reading["purchase"] == "no fleet has a cost: no device.b.purchase in the prices file"
+    assert reading["purchase"] == "no fleet has a cost: no price of b is known (device.b.purchase in the prices file)"
     assert reading["rental"] == "only b has a cost, 768 USD a day (rental)"
 
 

@@ -37,5 +37,5 @@ def test_a_million_tokens_of_a_measured_device_cost_what_its_sheet_s_rent_says(r
     side = Side(Operand("run", [row(device="cuda:0", output_tokens_per_s=1000.0)]), "cuda:0", Paper(sheet="h200-sxm"))
     part = cost([side.priced(prices.device)], prices, "prices.toml")
     (table,) = [table for table in part.sections[0].tables if table.id == "cost"]
-    assert [cell.value for cell in table.rows[0][6:8]] == [None, 1.0]
+    assert [cell.value for cell in table.rows[0][7:9]] == [None, 1.0]
     assert [each.key for each in part.assumptions if each.id == "rent_h200_sxm"] == ["device.h200-sxm.rental.value"]

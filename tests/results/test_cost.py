@@ -3,7 +3,7 @@
 import pytest
 
 from bench import project
-from bench.results.cost import costs, energy, used_inputs
+from bench.results.cost import costs, energy
 from bench.results.prices import Prices
 
 
@@ -27,9 +27,25 @@ def test_a_bought_million_tokens_costs_wear_hosting_and_energy(decode, prices):
     assert cost.basis == "energy from measured power"
 
 
-def test_two_dies_of_a_package_cost_what_one_die_costs(decode, prices):
+@pytest.mark.parametrize("basis", ["measured", "tdp", "left-out"])
+def test_a_token_costs_the_same_per_package_of_two_dies_as_per_die(decode, prices, basis):
     package = decode(unit="package", devices=2, output_tokens_per_s=2000.0, power_w=800.0)
+    die = decode(unit="die")
+    whole, one = by_way(package, prices(basis)), by_way(die, prices(basis))
+    for way in ("purchase", "rental"):
+        assert whole[way].value == pytest.approx(one[way].value)
+        assert whole[way].interval == pytest.approx(one[way].interval)
+    # The formula is of the package: twice the tokens, and everything that is paid twice.
+    assert [each.value for each in whole["rental"].inputs if each.id == "rate"] == [2000.0]
+    assert whole["rental"].formula == "2 * rent_a / utilization / (3600 * rate) * 1000000"
     assert by_way(package, prices())["purchase"].value == pytest.approx(2.46 / 3.6)
+
+
+def test_power_of_a_package_is_that_of_its_devices(decode, prices):
+    package = decode(unit="package", devices=2, output_tokens_per_s=2000.0, power_w=800.0)
+    assert (energy(package, prices()).watts, energy(package, prices()).value) == (800.0, 0.4)
+    # 800 W a die, two of them, 2000 tokens a second
+    assert (energy(package, prices("tdp")).watts, energy(package, prices("tdp")).value) == (1600.0, 0.8)
 
 
 def test_the_tokens_of_a_prompt_are_another_kind(decode, prices):
@@ -69,13 +85,15 @@ def test_a_cost_without_energy_says_so(decode, prices):
 def test_a_missing_price_is_no_number_with_the_reason_and_never_zero(decode, prices):
     cost = by_way(decode(device="b"), prices())["purchase"]
     assert (cost.value, cost.interval) == (None, None)
-    assert cost.reason == "no device.b.purchase in the prices file"
+    assert cost.reason == "no price of b is known (device.b.purchase in the prices file)"
 
 
 def test_every_gap_of_a_prices_file_is_named(decode):
     bare = project.parse_toml(b'currency = "USD"', Prices, "p")
     found = by_way(decode(), bare)
-    assert found["rental"].reason == "no device.a.rental in the prices file; no utilization in the prices file"
+    assert found["rental"].reason == (
+        "no rent of a is known (device.a.rental in the prices file); no utilization in the prices file"
+    )
     assert "no life_years in the prices file" in found["purchase"].reason
     assert "no hosting_per_hour in the prices file" in found["purchase"].reason
 
@@ -100,11 +118,7 @@ def test_joules_per_token_of_design_power_say_so(decode, prices):
     used = energy(decode(power_w=None), prices("tdp"))
     assert (used.value, used.basis) == (0.8, "tdp")
     missing = energy(decode(device="b"), prices("tdp"))
-    assert (missing.value, missing.reason) == (None, "no device.b.tdp_w in the prices file")
-
-
-def test_what_can_be_edited_is_listed_once_with_its_place_in_the_file(decode, prices):
-    found = used_inputs([*costs(decode(), prices()), *costs(decode(device="b"), prices())])
-    keys = [each.key for each in found]
-    assert len(keys) == len(set(keys))
-    assert {"device.a.purchase.value", "device.b.rental.value", "exchange.rate", "utilization.value"} <= set(keys)
+    assert (missing.value, missing.reason) == (
+        None,
+        "no design power of b is known (device.b.tdp_w in the prices file)",
+    )

@@ -6,6 +6,7 @@ import pytest
 
 from bench import project
 from bench.results.cost import costs
+from bench.results.formula import evaluate
 from bench.results.prices import Prices
 from bench.results.what_if import break_even, sensitivity
 
@@ -43,6 +44,25 @@ def test_break_even_is_the_price_that_makes_both_cost_the_same(decode, prices):
     assert found.value == pytest.approx(7.2)
     # Only the first one is unsure: its cost may be 10 % lower or 20 % higher.
     assert found.interval == pytest.approx((6.48, 8.64))
+
+
+@pytest.mark.parametrize("basis", ["measured", "tdp", "left-out"])
+@pytest.mark.parametrize("way", ["purchase", "rental"])
+def test_a_package_of_two_dies_may_cost_twice_what_a_die_may(decode, prices, basis, way):
+    against = by_way(decode(), prices(basis))[way]
+    die = decode(unit="die", output_tokens_per_s=1500.0)
+    package = decode(unit="package", devices=2, output_tokens_per_s=3000.0, power_w=800.0)
+    one, whole = (break_even(against, each, prices(basis)) for each in (die, package))
+    assert whole.value == pytest.approx(2 * one.value)
+    assert whole.interval == pytest.approx((2 * one.interval[0], 2 * one.interval[1]))
+    assert (whole.unit, one.unit) == ("package", "die")
+
+
+def test_the_ends_of_a_break_even_price_are_what_their_formulas_give(decode, prices):
+    against = by_way(decode(), prices())["purchase"]
+    found = break_even(against, decode(device="c", output_tokens_per_s=1500.0), prices())
+    values = {each.id: each.value for each in found.inputs}
+    assert [evaluate(end, values) for end in found.ends] == pytest.approx(found.interval)
 
 
 def test_errors_of_both_sides_of_a_break_even_add_up_in_squares(decode, prices):

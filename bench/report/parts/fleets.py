@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bench.report.document import Cell, Chart, Column, Interval, Section, Table
-from bench.report.parts.cost import EXAMPLE, WORDS, assumptions, formula_table
+from bench.report.parts.cost import EXAMPLE, formula_table
+from bench.report.parts.priced import WORDS, assumptions
 from bench.report.sides import Part
 from bench.results.cost import WAYS
 from bench.results.fleet import FORMULAS, Fleet, Fleets, Pool

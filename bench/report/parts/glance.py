@@ -9,7 +9,7 @@ from bench.report import cells
 from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.rows import short_names
 from bench.results.reading import EQUAL
-from bench.results.verdict import Verdict
+from bench.results.verdict import EqualPrice, Verdict
 
 MOST_TOLD = 6
 
@@ -74,12 +74,22 @@ def sentence(verdict: Verdict, names: dict[str, str]) -> str:
     if verdict.ratio is None:
         return f"{verdict.reading} ({verdict.why}): {what}"
     spread = f", {cells.interval_text(verdict.interval, 'x')}" if verdict.interval else ""
-    return f"{verdict.reading} (ratio {verdict.ratio:.2f}x{spread}): {what}"
+    in_doubt = MARK if verdict.doubt else ""
+    return f"{verdict.reading} (ratio {in_doubt}{verdict.ratio:.2f}x{spread}): {what}"
+
+
+def equal(price: EqualPrice) -> str:
+    """Return the price that would make both sides equal, with its interval."""
+    spread = f" ({cells.interval_text(price.interval, price.unit)})" if price.interval else ""
+    at = cells.number(price.value, price.unit)
+    return f"equal if {price.of} is {price.way} at {at} a {price.per}{spread}"
 
 
 def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str) -> Table:
     """Return every verdict with its numbers."""
     table = Table(id=name, title="All readings", columns=[
+    if verdict.equal is not None:
+        return f"estimated: {equal(verdict.equal)}: {what}"
         Column(name="axis"), Column(name="metric"), Column(name="case or target"), Column(name="per"),
         Column(name="first"), Column(name="value", number=True), Column(name="other"),
         Column(name="value of other", number=True), Column(name="ratio", number=True, note="first over other"),

@@ -1,0 +1,100 @@
+"""Rows with what their tokens cost: what the section on cost is made of, each row of the unit that is bought."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from bench.report.document import Assumption, Cell
+from bench.report.sides import Side
+from bench.results.cost import TOKENS, Cost, Input, Way, costs, time_factors
+from bench.results.prices import Prices
+from bench.results.record import Row
+from bench.results.verdict import worst
+
+WORDS: dict[Way, str] = {"purchase": "bought", "rental": "rented"}
+# More cases than this are in the attached data.
+MOST_CASES = 30
+
+
+class Line(NamedTuple):
+    """One row with its costs; `number` makes the names in its formulas its own."""
+
+    side: Side
+    row: Row
+    number: int
+    costs: dict[Way, Cost]
+    prices: Prices
+
+    @property
+    def case(self) -> tuple[str, str]:
+        """What two rows must share to be put side by side."""
+        return self.row.case_id, self.row.definition_hash
+
+    def formula(self, text: str) -> str:
+        """Return a formula with the row's own rate and power in the names."""
+        return re.sub(r"\b(rate|watts)\b", rf"\1_{self.number}", text)
+
+    def id(self, way: Way) -> str:
+        """Return the name of the cell that holds a cost; "" where there is no number."""
+        return "" if self.costs[way].value is None else f"cost_{way}_{self.number}"
+
+    def ends(self, formula: str) -> tuple[str, str] | None:
+        """Return the ends of a number that goes with the row's time, as formulas."""
+        factors = time_factors(self.row)
+        return None if factors is None else (f"{formula} * {factors[0]!r}", f"{formula} * {factors[1]!r}")
+
+
+def lines(sides: list[Side], prices: Prices) -> list[Line]:
+    """Return rows at service targets, else every prefill and decode row, those of a case beside each other."""
+    found = []
+    for side in sides:
+        rows = [row for row in (side.at_targets or side.rows) if row.phase in TOKENS and row.devices == 1]
+        prefill = [row for row in side.rows if row.phase == "prefill" and row.devices == 1]
+        if not any(row.phase == "prefill" for row in rows):
+            rows += prefill
+        found += [(side, bought(side, row)) for row in rows if row.status == "ok"]
+    order = list(dict.fromkeys(row.case_id for _, row in found))[:MOST_CASES]
+    kept = sorted((pair for pair in found if pair[1].case_id in order), key=lambda pair: order.index(pair[1].case_id))
+    return [
+        Line(side, row, number, {one.way: one for one in costs(row, prices)}, prices)
+        for number, (side, row) in enumerate(kept, 1)
+    ]
+
+
+def bought(side: Side, row: Row) -> Row:
+    """Return a device's row as that of what is bought: a package of two dies yields and draws twice what one does."""
+    count = side.paper.devices_per_package
+    if count == 1 or row.unit == "machine":
+        return row
+    many = {
+        key: None if value is None else value * count
+        for key in ("prompt_tokens_per_s", "output_tokens_per_s", "power_w")
+        for value in (getattr(row, key),)
+    }
+    return msgspec.structs.replace(row, unit="package", devices=row.devices * count, **many)
+
+
+def cost_cell(line: Line, way: Way) -> Cell:
+    """Return what a million of a row's tokens cost, or why that is not known."""
+    found = line.costs[way]
+    unit = f"{found.currency}/Mtok"
+    if found.value is None:
+        return Cell(value=None, unit=unit, note=found.reason)
+    formula = line.formula(found.formula)
+    return Cell(
+        value=found.value, unit=unit, source=worst(found.source, "assumed"), interval=found.interval, note=found.basis,
+        id=line.id(way), formula=formula, ends=line.ends(line.id(way)),
+    )  # fmt: skip
+
+
+def assumptions(inputs: list[Input], file: str, *, example: bool) -> list[Assumption]:
+    """Return the numbers of a prices file that formulas use, each once."""
+    used = {each.id: each for each in inputs if each.key and each.value is not None}
+    return [
+        Assumption(id=each.id, label=each.label, value=each.value or 0.0, unit=each.unit, source=each.source,
+                   date=each.date, low=each.low, high=each.high, example=example, file=file, key=each.key)
+        for each in used.values()
+    ]  # fmt: skip
