@@ -8,6 +8,7 @@ from typing import Any
 from bench.report import cells
 from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.rows import short_names
+from bench.results.doubt import MARK, left_out
 from bench.results.reading import EQUAL
 from bench.results.verdict import EqualPrice, Verdict
 
