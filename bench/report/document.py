@@ -47,9 +47,9 @@ class Cell(msgspec.Struct, kw_only=True, omit_defaults=True):
     cite: int | None = None
     id: str | None = None
     formula: str | None = None
-
-
     ends: tuple[str, str] | None = None
+
+
 class Column(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A column of a table: its heading; `number` columns hold cells, the others text. `note` explains the heading."""
 

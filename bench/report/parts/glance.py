@@ -8,7 +8,6 @@ from typing import Any
 from bench.report import cells
 from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.rows import short_names
-from bench.results.doubt import MARK, left_out
 from bench.results.reading import EQUAL
 from bench.results.verdict import EqualPrice, Verdict
 
@@ -72,11 +71,12 @@ def sentence(verdict: Verdict, names: dict[str, str]) -> str:
     of_many = f", geometric mean of {len(verdict.cases)}" if verdict.cases else ""
     what = f"{verdict.metric}, {names.get(verdict.target, verdict.target)}{of_many}"
     what += f"; {verdict.note}" if verdict.note else ""
+    if verdict.equal is not None:
+        return f"estimated: {equal(verdict.equal)}: {what}"
     if verdict.ratio is None:
         return f"{verdict.reading} ({verdict.why}): {what}"
     spread = f", {cells.interval_text(verdict.interval, 'x')}" if verdict.interval else ""
-    in_doubt = MARK if verdict.doubt else ""
-    return f"{verdict.reading} (ratio {in_doubt}{verdict.ratio:.2f}x{spread}): {what}"
+    return f"{verdict.reading} (ratio {verdict.ratio:.2f}x{spread}): {what}"
 
 
 def equal(price: EqualPrice) -> str:
@@ -89,8 +89,6 @@ def equal(price: EqualPrice) -> str:
 def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str) -> Table:
     """Return every verdict with its numbers."""
     table = Table(id=name, title="All readings", columns=[
-    if verdict.equal is not None:
-        return f"estimated: {equal(verdict.equal)}: {what}"
         Column(name="axis"), Column(name="metric"), Column(name="case or target"), Column(name="per"),
         Column(name="first"), Column(name="value", number=True), Column(name="other"),
         Column(name="value of other", number=True), Column(name="ratio", number=True, note="first over other"),
