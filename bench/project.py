@@ -6,6 +6,7 @@ one of the same name. Outputs go to `results/runs/` of the current folder.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -53,6 +54,12 @@ def find(kind: str, name: str, *patterns: str, noun: str, command: str) -> Path:
         hint = nearest(name, known) or f"; known: {listed(known)}"
         raise DefinitionError(f"unknown {noun} '{name}'{hint} (see: {command})")
     return known[name]
+
+
+def matches(case_id: str, pattern: str) -> bool:
+    """Whether a case id matches: as a whole, by its workload, or by * and ?; brackets mean themselves."""
+    plain = pattern.replace("[", "[[]")
+    return case_id == pattern or case_id.partition("[")[0] == pattern or fnmatch.fnmatchcase(case_id, plain)
 
 
 def load_toml(path: Path, record: type[Record]) -> Record:

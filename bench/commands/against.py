@@ -9,8 +9,9 @@ from pathlib import Path
 
 from bench import project
 from bench.errors import BenchError, NotComparable, ResultError, listed, nearest
-from bench.measure.checkout import file_at, is_ancestor, known_revision
-from bench.results.gate import baseline as stored
+from bench.measure.checkout import Ancestry, file_at, known_revision
+from bench.results.gate import baseline_file as stored
+from bench.results.gate.baseline import Accepted, Baseline
 from bench.results.gate.document import LeftOut
 from bench.results.gate.gather import Gathered, Key, gather, merged
 from bench.results.store import list_runs, load_run
@@ -29,7 +30,7 @@ class Against:
     gathered: Gathered
     files: list[str] = field(default_factory=list)
     reasons: dict[Key, str] = field(default_factory=dict)
-    accepted: list[stored.Accepted] = field(default_factory=list)
+    accepted: list[Accepted] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -105,7 +106,7 @@ def _file(path: Path) -> Against:
     return Against(project.shown(path), gathered, [project.shown(path)], left_out=left_out)
 
 
-def _stored(baseline: stored.Baseline, files: list[str]) -> Against:
+def _stored(baseline: Baseline, files: list[str]) -> Against:
     return Against(baseline.name, baseline.leveled(), files, baseline.reasons(), baseline.accepted)
 
 
@@ -115,13 +116,14 @@ def _history(revision: str, runs: set[str]) -> Against:
     Raises: ResultError where there is neither.
     """
     found, files, left_out = Gathered(), [], []
+    history = Ancestry(revision)
     for path in list(list_runs(project.runs_folder()))[:MOST_RUNS]:
         try:
             run = load_run(path)
         except BenchError:
             continue  # bench history lists what cannot be read
         commit = run.environment.commit
-        if not commit or commit.endswith("+") or run.id in runs or not is_ancestor(commit, revision):
+        if not commit or commit.endswith("+") or run.id in runs or commit not in history:
             continue
         gathered, left = gather(run, "baseline")
         found.add(gathered)

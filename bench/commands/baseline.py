@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import sys
 from pathlib import Path
 
@@ -10,11 +9,14 @@ import click
 
 from bench import project
 from bench.commands import options
-from bench.errors import ResultError
+from bench.errors import BenchError, ResultError
+from bench.project import matches
 from bench.report.layout import Column, Table
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
-from bench.results.gate import baseline as stored
+from bench.results.gate import baseline_file as stored
+from bench.results.gate.baseline import KEEP, Baseline, typical_and_spread
 from bench.results.gate.gather import Gathered, gather, merged, sittings
+from bench.results.gate.look import Rule
 from bench.results.store import load_run, newest_run
 from bench.units import percent, scaled, seconds
 
@@ -33,7 +35,7 @@ def command() -> None:
 @command.command()
 @click.argument("name")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("--keep", type=click.IntRange(1), default=stored.KEEP, show_default=True,
+@click.option("--keep", type=click.IntRange(1), default=KEEP, show_default=True,
               help="Sessions to keep of each machine, the newest.")  # fmt: skip
 @click.option("--replace", is_flag=True, help="Forget what the baseline held before.")
 def save(name: str, runs: tuple[str, ...], keep: int, replace: bool) -> int:
@@ -41,7 +43,7 @@ def save(name: str, runs: tuple[str, ...], keep: int, replace: bool) -> int:
     path = stored.path_of(name)
     gathered = _gathered(runs)
     with stored.locked(path):
-        before = stored.Baseline(name=name)
+        before = Baseline(name=name)
         if path.is_file() and not replace:
             before = stored.load(path)
         new = before.add(gathered)
@@ -49,10 +51,26 @@ def save(name: str, runs: tuple[str, ...], keep: int, replace: bool) -> int:
         stored.save(before, path)
     emit(f"{project.shown(path)}: {_counted(before)}")
     emit(f"{len(new)} sessions are new, {len(gone)} older ones went (--keep {keep})", sys.stderr)
-    few = len(before.sessions)
-    if few < 5:
-        emit(f"! with {few} of 5 sessions bench check is still learning; add more: bench run --sessions 5", sys.stderr)
+    _warn(before)
     return 0
+
+
+def _warn(one: Baseline) -> None:
+    """Say which cases `bench check` cannot judge with this baseline yet, and which are not of a machine at all."""
+    few, fewest = one.learning(Rule.fewest_sessions), Rule.fewest_sessions
+    if few:
+        emit(
+            f"! {_cases(len(few))} with {min(few.values())} of {fewest} sessions: bench check is learning there;"
+            f" add more: bench run --sessions {fewest}, bench baseline save {one.name}",
+            sys.stderr,
+        )
+    modelled = {(held.device, held.case_id) for held in one.cases if held.source == "modelled"}
+    if modelled:
+        emit(
+            f"! {_cases(len(modelled))} modelled: bench check tells what the cost model or a sheet says otherwise than"
+            " in the newest of these runs, and nothing of a machine",
+            sys.stderr,
+        )
 
 
 def _gathered(words: tuple[str, ...]) -> Gathered:
@@ -84,12 +102,21 @@ def list_all(form: str) -> int:
         Column("baseline"), Column("sessions", right=True), Column("sittings", right=True), Column("cases", right=True),
         Column("machines", right=True), Column("newest"), Column("accepted", right=True),
     ])  # fmt: skip
+    broken: list[BenchError] = []
     for name in stored.names():
-        one = stored.load(stored.path_of(name))
+        try:
+            one = stored.load(stored.path_of(name))
+        except BenchError as error:
+            broken.append(error)
+            continue
         table.rows.append([
             name, str(len(one.sessions)), str(sittings(one)), str(len({(h.device, h.case_id) for h in one.cases})),
             str(len(one.machines)), one.sessions[-1].created if one.sessions else "-", str(len(one.accepted)),
         ])  # fmt: skip
+    if broken and not table.rows:
+        raise broken[0]
+    for each in broken:
+        emit(f"! {each}", sys.stderr)
     if not table.rows:
         table.notes = [
             "no baseline in results/baselines yet; make one: bench run --sessions 8, bench baseline save main"
@@ -111,10 +138,10 @@ def show(name: str, pattern: str | None, form: str) -> int:
         Column("spread", right=True), Column("source", keep=8),
     ])  # fmt: skip
     for held in one.leveled().cases:
-        if pattern is not None and not stored.matches(held.case_id, pattern):
+        if pattern is not None and not matches(held.case_id, pattern):
             continue
         medians = [value.median for value in held.values.values()]
-        middle, spread = stored.typical_and_spread(medians)
+        middle, spread = typical_and_spread(medians)
         table.rows.append([
             held.case_id, held.device, held.metric, str(len(medians)), _value(held.metric, middle),
             _value(held.metric, min(medians)), _value(held.metric, max(medians)),
@@ -133,18 +160,18 @@ def show(name: str, pattern: str | None, form: str) -> int:
 @click.option("--reason", required=True, help="Why the change is wanted; it is kept.")
 @click.option("--run", "run", metavar="RUN", help="The run that shows it.  [default: the newest]")
 @click.option("-b", "--baseline", "name", default="main", show_default=True, help="The baseline to change.")
-def accept(pattern: str, reason: str, run: str | None, name: str) -> int:
-    """Accept what RUN shows for the cases that match CASE ('decode*'): from now on it is the level to keep."""
+@click.option("--force", is_flag=True, help="Take the level also of what the check found to be the same.")
+def accept(pattern: str, reason: str, run: str | None, name: str, force: bool) -> int:
+    """Accept what RUN shows for the cases that match CASE ('decode*'): from now on it is the level to keep.
+
+    Says of each what the run's check found (where none is kept, a first look now). What is the same is left alone.
+    """
+    from bench.commands import accepting
+
     path = stored.path_of(name)
-    gathered = _gathered(() if run is None else (run,))
-    when = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    with stored.locked(path):
-        baseline = stored.load(path)
-        found = baseline.accept(pattern, gathered, reason, when)
-        stored.save(baseline, path)
-    for each in found:
-        emit(f"accepted  {each.case_id} {each.metric}: {stored.change_of(each)}")
-    emit(f"{project.shown(path)}: kept with the reason; commit it", sys.stderr)
+    stored.load(path)  # one that is not there is an error before anything is made
+    file = run or str(newest_run(project.runs_folder()))
+    accepting.accept(path, pattern, reason, file, _gathered((file,)), force=force)
     return 0
 
 
@@ -158,6 +185,7 @@ def prune(name: str, keep: int | None, patterns: tuple[str, ...], delete: bool) 
     if not (keep or patterns or delete):
         raise click.UsageError("say what goes: --keep N, --drop CASE or --delete")
     path = stored.path_of(name)
+    stored.load(path)  # one that is not there is an error before anything is made
     with stored.locked(path):
         baseline = stored.load(path)
         if delete:
@@ -168,6 +196,7 @@ def prune(name: str, keep: int | None, patterns: tuple[str, ...], delete: bool) 
         cases = baseline.drop(patterns) if patterns else []
         stored.save(baseline, path)
     emit(f"{project.shown(path)}: {len(gone)} sessions and {len(cases)} cases went; {_counted(baseline)}")
+    _warn(baseline)
     return 0
 
 
@@ -175,7 +204,11 @@ def _counted(one: Gathered) -> str:
     cases = len({(held.device, held.case_id) for held in one.cases})
     made = sittings(one)
     of = f"{len(one.sessions)} sessions of {made} sitting{'' if made == 1 else 's'}"
-    return f"{cases} case{'' if cases == 1 else 's'}, {of}"
+    return f"{_cases(cases)}, {of}"
+
+
+def _cases(number: int) -> str:
+    return f"{number} case{'' if number == 1 else 's'}"
 
 
 def _value(metric: str, value: float) -> str:

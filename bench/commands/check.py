@@ -26,19 +26,22 @@ CROSSINGS = ("source", "machine", "definition", "precision", "all")
     "--pairs", type=click.IntRange(2, 200), help="Pairs of the second look.  [default: what 5 % needs, 6 to 24]"
 )
 @click.option("--baseline-python", metavar="PYTHON", help="The baseline side's Python, say one with the old torch.")
-@click.option(
-    "--budget", default="5%", show_default=True, metavar="SHARE", help="A slowdown that must not pass as same."
-)
-@click.option("--floor", default="1%", show_default=True, metavar="SHARE", help="Smaller changes are no news.")
+@click.option("--budget", metavar="SHARE",
+              help="A slowdown that must not pass as same.  [default: a workload's own, else 5%]")  # fmt: skip
+@click.option("--floor", metavar="SHARE", help="Smaller changes are no news.  [default: a workload's own, else 1%]")
 @click.option("--metric", "metrics", multiple=True, type=click.Choice(KEPT),
-              help=f"Judge this; repeatable.  [default: {', '.join(GATED)}, or a workload's own]")  # fmt: skip
+              help=f"Judge this; repeatable.  [default: a workload's own, else {', '.join(GATED)}]")  # fmt: skip
 @click.option("--fail-on", default="regressed", show_default=True, metavar="LIST",
               help=f"Verdicts that end in exit code 1: {', '.join(FAIL_ON)}.")  # fmt: skip
 @click.option("--cross", multiple=True, type=click.Choice(CROSSINGS), help="Compare although this differs; repeatable.")
 @click.option("--why", metavar="CASE", help="Show samples, sessions, limit and arithmetic of a case (* and ? match).")
 @click.option("--all", "every", is_flag=True, help="List what stayed the same as well.")
 @click.option(
-    "--report", "reports", multiple=True, metavar="FORM=FILE", help="Write one more form to a file; repeatable."
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="FORM=FILE",
+    help="Write one more form to a file, which is named on stderr; repeatable.",
 )
 @click.option("--format", "form", metavar="FORM", default="table", show_default=True,
               help="table, md, json, github, comment, junit, github-action-benchmark, bmf, openmetrics.")  # fmt: skip
@@ -46,7 +49,7 @@ CROSSINGS = ("source", "machine", "definition", "precision", "all")
 @options.no_color
 def command(
     runs: tuple[str, ...], baselines: tuple[str, ...], confirm: bool, confirm_time: float, pairs: int | None,
-    baseline_python: str | None, budget: str, floor: str, metrics: tuple[str, ...], fail_on: str,
+    baseline_python: str | None, budget: str | None, floor: str | None, metrics: tuple[str, ...], fail_on: str,
     cross: tuple[str, ...], why: str | None, every: bool, reports: tuple[str, ...], form: str, quiet: bool,
     no_color: bool,
 ) -> int:  # fmt: skip
@@ -61,19 +64,25 @@ def command(
     bench check --why 'gemm*'                               how that was worked out
     bench check --baseline main --report junit=check.xml --report github=summary.md
     """
-    from bench.commands import checking
+    from bench.commands import checking, publishing
 
     asked = checking.Request(
-        runs=runs, baselines=baselines, budget=parse_share(budget, "--budget"), floor=parse_share(floor, "--floor"),
+        runs=runs, baselines=baselines, budget=_share(budget, "--budget"), floor=_share(floor, "--floor"),
         fail_on=_verdicts(fail_on), cross=cross, metrics=metrics,
     )  # fmt: skip
-    forms = checking.forms(form, reports)
+    forms = publishing.forms(form, reports)
     if why is not None:
-        return checking.explain(asked, why)
+        found, kept = checking.judged_before(asked)
+        publishing.explain(found, why, kept=kept)
+        return 0
     second = checking.Asked(confirm_time, pairs, baseline_python, quiet) if confirm else None
     checked = checking.check_runs(asked, second)
-    checking.publish(checked, form, forms, every=every, no_color=no_color, quiet=quiet)
+    publishing.publish(checked, form, forms, every=every, no_color=no_color, quiet=quiet)
     return 130 if checking.INTERRUPTED in checked.notes else checked.exit_code
+
+
+def _share(text: str | None, flag: str) -> float | None:
+    return None if text is None else parse_share(text, flag)
 
 
 def _verdicts(text: str) -> tuple[Any, ...]:

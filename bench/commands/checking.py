@@ -1,32 +1,26 @@
-"""One `bench check`: gather both sides, judge, look again, conclude, keep the document, print it."""
+"""One `bench check`: gather both sides, judge, look again, conclude, keep the document."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import re
 import signal
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import msgspec
 
 import bench
 from bench import project
 from bench.commands.against import Against, find
+from bench.commands.publishing import keep, read_kept
 from bench.commands.second_look import Asked, Looked, look_again
-from bench.errors import BenchError, DefinitionError, ResultError, listed, nearest
-from bench.report.gate.forms import FORMS
-from bench.report.gate.table import check_text
-from bench.report.gate.why import why_text
-from bench.report.terminal import colored, emit, width_of
+from bench.errors import BenchError, ResultError
+from bench.report.terminal import emit
 from bench.results.environment import changes, command_line
-from bench.results.gate.baseline import matches
 from bench.results.gate.check import check
-from bench.results.gate.conclude import conclude, exit_code, key_of, with_reasons
+from bench.results.gate.conclude import FAIL_ON, conclude, exit_code, key_of, with_reasons
 from bench.results.gate.document import Checked, LeftOut, Side
 from bench.results.gate.gather import Gathered, Key, gather, merged, series, sittings
 from bench.results.gate.look import Rule
@@ -38,7 +32,7 @@ from bench.units import parse_share
 from bench.workloads.schema import Gate
 from bench.workloads.sweep import known_workloads
 
-__all__ = ["Asked", "Request", "check_runs", "explain", "forms", "publish"]
+__all__ = ["Asked", "Request", "check_runs", "judged_before"]
 
 # Memory moves with a library's version by a per cent or two; that is no news.
 MEMORY_FLOOR = 0.05
@@ -48,19 +42,32 @@ NOT_ASKED = "--no-confirm"
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for on the command line; shares: 0.05 is 5 %."""
+    """What was asked for on the command line; shares: 0.05 is 5 %. What is not given a workload may say for itself."""
 
     runs: tuple[str, ...]
     baselines: tuple[str, ...]
-    budget: float
-    floor: float
-    fail_on: Collection[Verdict]
+    budget: float | None = None
+    floor: float | None = None
+    fail_on: Collection[Verdict] = FAIL_ON
     cross: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
 
     @property
     def rule(self) -> Rule:
-        return Rule(budget=self.budget, floor=self.floor)
+        return self.rule_with(Gate())
+
+    def rule_with(self, own: Gate) -> Rule:
+        """Return the rule for a workload with limits of its own: the command line's come first, then these."""
+
+        def limit(asked: float | None, text: str | None, name: str, default: float) -> float:
+            if asked is not None:
+                return asked
+            return default if text is None else parse_share(text, f"gate.{name}")
+
+        return Rule(
+            budget=limit(self.budget, own.budget, "budget", Rule.budget),
+            floor=limit(self.floor, own.floor, "floor", Rule.floor),
+        )
 
 
 @dataclass
@@ -93,9 +100,24 @@ def check_runs(asked: Request, second: Asked | None) -> Checked:
             looked = Looked().none([key_of(one) for one in sides.first if one.second_look], INTERRUPTED)
             looked.notes.append(INTERRUPTED)
     checked = _document(asked, sides, looked)
-    path = _kept(sides.candidate.label)
-    project.write_atomically(path, msgspec.json.format(msgspec.json.encode(checked), indent=1) + b"\n")
+    keep(checked)
     return checked
+
+
+def judged_before(asked: Request) -> tuple[Checked, bool]:
+    """Return the check of these runs that is kept, and whether it is one: else a first look is made now.
+
+    Raises: ResultError for what cannot be read.
+    """
+    candidate = _candidate(asked.runs)[1]
+    kept = read_kept(candidate.label)
+    if (
+        kept is not None
+        and kept.candidate.files == candidate.files
+        and (not asked.baselines or [kept.baseline.label] == list(asked.baselines))
+    ):
+        return kept, True
+    return _document(asked, _first_look(asked), Looked()), False
 
 
 @contextlib.contextmanager
@@ -120,7 +142,7 @@ def _first_look(asked: Request) -> _Sides:
     for held in [*baseline.gathered.cases, *candidate.gathered.cases]:
         own = limits.get(held.workload, Gate())
         if held.metric in (asked.metrics or own.metrics or GATED):
-            rules[held.key] = _rule_of(held.metric, own, rule)
+            rules[held.key] = _rule_of(held.metric, asked.rule_with(own))
     old = series(baseline.gathered, fewest=rule.fewest_sessions, like=candidate.gathered)
     new = series(candidate.gathered)
     found = check(
@@ -171,11 +193,8 @@ def _limits() -> dict[str, Gate]:
         return {}
 
 
-def _rule_of(metric: str, own: Gate, rule: Rule) -> Rule:
-    """Return the rule for one metric of a workload."""
-    budget = rule.budget if own.budget is None else parse_share(own.budget, "gate.budget")
-    floor = rule.floor if own.floor is None else parse_share(own.floor, "gate.floor")
-    return Rule(budget=budget, floor=max(floor, MEMORY_FLOOR) if metric == "memory_peak_bytes" else floor)
+def _rule_of(metric: str, rule: Rule) -> Rule:
+    return replace(rule, floor=max(rule.floor, MEMORY_FLOOR)) if metric == "memory_peak_bytes" else rule
 
 
 def _document(asked: Request, sides: _Sides, looked: Looked) -> Checked:
@@ -243,64 +262,3 @@ def _not_run(looked: Looked) -> list[str]:
     """Return why metrics that a second look was due for did not get it, but where none was asked for."""
     told = Counter(looked.not_run.values())
     return [f"no second look at {count} in doubt: {why}" for why, count in told.items() if why != NOT_ASKED]
-
-
-def _kept(run_id: str) -> Path:
-    # An id is what a file says: nothing in it may lead out of the folder.
-    name = re.sub(r"[^\w.+-]", "-", run_id)[:100]
-    return project.runs_folder().parent / "checks" / f"{name}.json"
-
-
-def forms(form: str, reports: tuple[str, ...]) -> list[tuple[str, Path]]:
-    """Return the forms to write to files.
-
-    Raises: DefinitionError for a form that does not exist, or a word without a file.
-    """
-    found = []
-    for word in (f"{form}=-", *reports):
-        name, equals, file = word.partition("=")
-        if name not in FORMS or not equals or not file:
-            hint = nearest(name, FORMS) or f"; forms: {listed(FORMS)}"
-            raise DefinitionError(f"'{word}': write FORM=FILE with a form that exists{hint}")
-        found.append((name, Path(file)))
-    return found[1:]
-
-
-def publish(
-    checked: Checked, form: str, reports: list[tuple[str, Path]], *, every: bool, no_color: bool, quiet: bool
-) -> None:
-    """Write every form that was asked for, the one on stdout last."""
-    for name, path in reports:
-        project.write_atomically(path, FORMS[name](checked).encode())
-    if form == "table":
-        emit(check_text(checked, width_of(sys.stdout), every=every, bold=colored(sys.stdout, no_color)))
-    else:
-        emit(FORMS[form](checked).rstrip("\n"))
-    if not quiet:
-        emit(f"Saved {project.shown(_kept(checked.candidate.label))}", sys.stderr)
-
-
-def explain(asked: Request, pattern: str) -> int:
-    """Print how the verdicts of the matching cases came about: of the check that is kept, else of a first look now.
-
-    Raises: ResultError where no case matches.
-    """
-    label = _candidate(asked.runs)[1].label
-    path = _kept(label)
-    kept = _read_kept(path) if path.is_file() and not asked.baselines else None
-    checked = kept or _document(asked, _first_look(asked), Looked())
-    if not any(matches(one.case_id, pattern) for one in checked.findings):
-        known = dict.fromkeys(one.case_id for one in checked.findings)
-        hint = nearest(pattern, known) or f"; cases: {listed(known, 6)}"
-        raise ResultError(f"no case matches '{pattern}'{hint}")
-    of = f"the check of {checked.created} (bench check makes a new one)" if kept else "a first look, made now"
-    emit(f"{label} against {checked.baseline.label}: {of}")
-    emit(why_text(checked, pattern, width_of(sys.stdout)))
-    return 0
-
-
-def _read_kept(path: Path) -> Checked | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Checked)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
-        return None

@@ -24,7 +24,7 @@ from bench.measure.runner import Limits, Planned, in_order, run_cases, to_do
 from bench.report.rows import as_csv, as_json, as_jsonl, run_table, summary_line
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
 from bench.results.environment import changes, collect, command_line, load_average
-from bench.results.gate.baseline import names
+from bench.results.gate.baseline_file import names
 from bench.results.interpolate import measured_at_targets
 from bench.results.machine import machine
 from bench.results.record import Environment, Row

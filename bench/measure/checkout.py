@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ with contextlib.suppress(ImportError):  # not on every system
 
 LIMIT_S = 120.0
 PREFIX = "bench-baseline-"
+# What git itself abbreviates to, at least; a run records 12.
+LEAST_HASH = 7
 
 
 @contextlib.contextmanager
@@ -66,13 +69,16 @@ def _remove_left_behind() -> None:
                 shutil.rmtree(tree.parent, ignore_errors=True)
 
 
-def is_ancestor(commit: str, revision: str) -> bool:
-    """Whether a commit is part of a revision's history; False where git does not know either."""
-    try:
-        _git("merge-base", "--is-ancestor", commit, revision)
-    except BenchError:
-        return False
-    return True
+class Ancestry:
+    """The commits that a revision's history is made of, asked for once, however many are looked up."""
+
+    def __init__(self, revision: str) -> None:
+        self._hashes = sorted(_git("rev-list", "--end-of-options", revision, "--").split())
+
+    def __contains__(self, commit: str) -> bool:
+        """Whether a commit, its hash or as much of it as a run records, is one of them."""
+        at = bisect.bisect_left(self._hashes, commit)
+        return len(commit) >= LEAST_HASH and at < len(self._hashes) and self._hashes[at].startswith(commit)
 
 
 def same_code(commit: str, other: str, aside: str = "results") -> bool:

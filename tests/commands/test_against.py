@@ -9,7 +9,8 @@ import pytest
 
 from bench.commands.against import find
 from bench.errors import NotComparable, ResultError
-from bench.results.gate import baseline as stored
+from bench.results.gate import baseline_file as stored
+from bench.results.gate.baseline import Baseline
 from bench.results.gate.gather import gather
 from bench.results.record import Run
 
@@ -37,7 +38,7 @@ def here(tmp_path, monkeypatch):
 
 
 def kept(name, *runs):
-    one = stored.Baseline(name=name)
+    one = Baseline(name=name)
     for each in runs:
         one.add(gather(each)[0])
     stored.save(one, stored.path_of(name))

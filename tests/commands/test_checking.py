@@ -11,7 +11,8 @@ import pytest
 
 from bench.commands import checking
 from bench.commands.checking import INTERRUPTED, Asked, Request, check_runs
-from bench.results.gate import baseline as stored
+from bench.results.gate import baseline_file as stored
+from bench.results.gate.baseline import Baseline
 from bench.results.gate.gather import gather
 from bench.results.record import Run
 
@@ -33,7 +34,7 @@ def slower(tmp_path, monkeypatch, row, environment):
             rows=rows,
         )
 
-    one = stored.Baseline(name="main")
+    one = Baseline(name="main")
     one.add(gather(run("1", [1.0, 1.001, 0.999, 1.002, 0.998, 1.0, 1.001, 0.999]))[0])
     stored.save(one, stored.path_of("main"))
     (tmp_path / "results" / "runs").mkdir()

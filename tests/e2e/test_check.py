@@ -95,6 +95,81 @@ def test_an_accepted_change_is_no_alarm_and_keeps_its_reason(bench, wrote, saved
     assert "exact rounding" in (tmp_path / "results" / "baselines" / "main.json").read_text()
 
 
+def test_what_is_accepted_is_told_with_what_the_check_found(bench, wrote, saved):
+    wrote("02-new", {CASE: [0.00106] * 3, OTHER: [0.00201] * 3})
+    done = bench("baseline", "accept", "tiny", "--reason", "exact rounding")
+    assert done.code == 0
+    # No check was made of it; the other case is 0.5 % slower, which is no change.
+    assert done.out == f"accepted  {CASE} step_s on cpu: +6.0%; regressed at +6.0% (second look: none)\n"
+    assert f"! no second look confirms {CASE}" in done.err
+
+
+def test_a_change_that_nothing_confirms_is_accepted_aloud(bench, wrote, tmp_path):
+    noisy = [0.001 * n for n in (0.9, 1.1, 0.95, 1.05, 1.0, 0.92, 1.08, 1.0)]
+    bench("baseline", "save", "main", wrote("01-old", {CASE: noisy}))
+    wrote("02-new", {CASE: [0.00106] * 3})
+    assert bench("check", "--no-confirm").code == 0
+    done = bench("baseline", "accept", CASE, "--reason", "x")
+    assert (done.code, "cannot tell at +6.3% (second look: not run)" in done.out) == (0, True), done.out
+    assert "! no second look confirms" in done.err
+
+
+def test_what_did_not_change_is_not_accepted_but_by_force(bench, wrote, saved, tmp_path):
+    wrote("02-new", {CASE: [0.001008] * 3, OTHER: [0.002] * 3})
+    main = tmp_path / "results" / "baselines" / "main.json"
+    before = main.read_bytes()
+    refused = bench("baseline", "accept", CASE, "--reason", "x")
+    assert (refused.code, refused.out, main.read_bytes()) == (2, "", before)
+    assert f"{CASE} step_s: same at +0.8%" in refused.err
+    assert "bench baseline save main; --force" in refused.err
+    forced = bench("baseline", "accept", CASE, "--reason", "x", "--force")
+    assert (forced.code, "+0.8%; same at +0.8%" in forced.out) == (0, True)
+    empty = bench("baseline", "accept", OTHER, "--reason", "x", "--force")
+    assert (empty.code, "a change below 0.5% moves no level" in empty.err) == (2, True)
+
+
+def test_a_baseline_that_is_pruned_too_far_says_that_it_is_learning(bench, saved):
+    assert "learning" not in bench("baseline", "prune", "main", "--keep", "5").err
+    done = bench("baseline", "prune", "main", "--keep", "4")
+    assert done.code == 0
+    assert "! 2 cases with 4 of 5 sessions: bench check is learning there" in done.err
+
+
+@pytest.mark.parametrize("words", [["accept", "tiny", "--reason", "x", "-b"], ["prune", "--keep", "4"]])
+def test_a_mistyped_baseline_leaves_nothing_behind(bench, wrote, saved, tmp_path, words):
+    wrote("02-new", {CASE: [0.00106] * 3})
+    done = bench("baseline", *words, "mian")
+    assert (done.code, "did you mean 'main'" in done.err) == (2, True)
+    assert {path.name for path in (tmp_path / "results" / "baselines").iterdir()} == {"main.json", "main.lock"}
+
+
+def test_a_baseline_that_is_removed_takes_its_lock_along(bench, saved, tmp_path):
+    assert bench("baseline", "prune", "main", "--delete").code == 0
+    assert list((tmp_path / "results" / "baselines").iterdir()) == []
+
+
+def test_a_broken_baseline_does_not_hide_the_others(bench, saved, tmp_path):
+    (tmp_path / "results" / "baselines" / "cut.json").write_text('{"kind": "accelbench baseline", "sch')
+    done = bench("baseline", "list", "--format", "json")
+    assert (done.code, [one["baseline"] for one in done.json]) == (0, ["main"])
+    assert done.err.startswith("! results/baselines/cut.json: not readable as a baseline")
+    assert "restore it from version control" in done.err
+    (tmp_path / "results" / "baselines" / "main.json").unlink()
+    assert bench("baseline", "list").code == 2
+
+
+def test_a_baseline_of_modelled_rows_needs_no_sessions_and_says_what_it_is(bench, wrote):
+    done = bench("baseline", "save", "main", wrote("01-old", {CASE: [0.001]}, source="modelled"))
+    assert "! 1 case modelled: bench check tells what the cost model or a sheet says otherwise" in done.err
+    assert "--sessions" not in done.err
+    wrote("02-new", {CASE: [0.00102]}, source="modelled")
+    changed = bench("check")
+    assert (changed.code, "estimated: regressed" in changed.out) == (1, True), changed.out
+    wrote("03-new", {CASE: [0.001]}, source="modelled")
+    same = bench("check")
+    assert (same.code, "1 same" in same.out) == (0, True), same.out
+
+
 @pytest.mark.parametrize(("changes", "crossing"), [
     ({"told": {"name": "Another CPU", "cores": "64"}}, "machine"),
     ({"definition_hash": "f" * 16}, "definition"),
@@ -160,6 +235,7 @@ def test_limits_of_a_workload_hold_for_it_alone(bench, wrote, saved, define):
     define("workloads/tiny.toml", f'{text}[gate]\nfloor = "8%"\n')
     wrote("02-new", {CASE: [0.00106] * 3, OTHER: [0.002] * 3})
     assert bench("check", "--no-confirm").code == 0
+    assert bench("check", "--no-confirm", "--floor", "1%").code == 1  # what is asked for comes first
     define("workloads/tiny.toml", f'{text}[gate]\nfloor = "8"\n')
     broken = bench("check", "--no-confirm")
     assert broken.code == 1  # the limits are not read, and it says so
@@ -181,16 +257,38 @@ def test_forms_are_written_beside_the_one_on_stdout(bench, wrote, saved, tmp_pat
     assert done.code == 1
     assert (tmp_path / "out" / "check.xml").read_text().startswith("<?xml")
     assert CASE in (tmp_path / "out" / "summary.md").read_text()
+    assert "Wrote out/check.xml (junit), in a new folder\nWrote out/summary.md (github)\n" in done.err
+
+
+def test_a_report_that_cannot_be_written_costs_none_of_the_others(bench, wrote, saved, tmp_path):
+    wrote("02-new", {CASE: [0.00106] * 3})
+    (tmp_path / "file").write_text("")
+    done = bench("check", "--no-confirm", "--report", "junit=file/check.xml", "--report", "md=check.md")
+    assert done.code == 2
+    assert "regressed" in done.out
+    assert "error: file/check.xml: cannot be written (file exists)" in done.err
+    assert (tmp_path / "check.md").exists()
+
+
+def test_a_check_in_which_everything_is_new_says_that_nothing_was_checked(bench, wrote, saved):
+    wrote("02-new", {"other[m=1]": [0.001] * 3})
+    done = bench("check")
+    assert done.code == 0
+    assert done.out.startswith("NOTHING JUDGED  nothing was checked, no metric is on both sides: 1 new")
+    assert "bench baseline save main takes up these cases; --fail-on regressed,new ends in 1" in done.out
+    assert bench("check", "--fail-on", "regressed,new").code == 1
 
 
 @pytest.mark.parametrize(("words", "code", "said"), [
     (["check", "nope.json"], 2, "nope.json"),
     (["check", "--baseline", "mian"], 2, "did you mean 'main'"),
     (["check", "--report", "junit"], 2, "write FORM=FILE"),
+    (["check", "--report", "junit=-"], 2, "stdout: --format"),
+    (["check", "--format", "junti"], 2, "--format: no form 'junti'; did you mean 'junit'"),
     (["check", "--report", "junti=x"], 2, "did you mean 'junit'"),
     (["check", "--budget", "5"], 2, "write 5% or 0.05"),
     (["check", "--fail-on", "all"], 2, "--fail-on"),
-    (["check", "--why", "tini*"], 2, "no case matches"),
+    (["check", "--why", "tini*"], 2, "no case of this check matches"),
     (["baseline", "accept", "tini*", "--reason", "x"], 2, "no case of the run matches"),
     (["baseline", "accept", CASE], 2, "--reason"),
     (["baseline", "show", "mian"], 2, "no such baseline"),

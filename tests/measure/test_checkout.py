@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
-from bench.measure.checkout import checked_out, file_at, is_ancestor, known_revision
+from bench.measure.checkout import Ancestry, checked_out, file_at, known_revision
 
 
 def git(*words):
@@ -67,8 +67,10 @@ with checked_out("{two_commits[0]}", sys.executable) as place:
 
 def test_history_is_asked_for_in_words(two_commits):
     first, second = two_commits
-    assert is_ancestor(first, "main")
-    assert not is_ancestor(second, first)
+    assert first in Ancestry("main")
+    assert first[:12] in Ancestry("main")
+    assert second not in Ancestry(first)
+    assert not any(part in Ancestry("main") for part in ("", first[:6], "f" * 40))
     assert known_revision("main") == second
     assert known_revision("nothing") is None
     assert known_revision("--help") is None

@@ -124,6 +124,9 @@ def next_steps(checked: Checked) -> list[str]:
             lines.append("Chance?      on the baseline's machine --confirm runs alarms again, in turns with its commit")
     elif counts.get("not comparable"):
         lines.append("Wanted?      --cross BORDER compares all the same; a new machine needs a baseline of its own")
+    elif counts.get("new") and not set(counts) - {"new", "gone"}:
+        add = shlex.join(["bench", "baseline", "save", plain(checked.baseline.label)])
+        lines += [f"Next         {add} takes up these cases; --fail-on regressed,new ends in 1 where a case is new"]
     elif counts.get("learning"):
         lines.append("Next         more sessions, best on other days: bench run --sessions 3, bench baseline save NAME")
     elif counts.get("cannot tell"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from bench.errors import ResultError, listed, nearest
+from bench.project import matches
 from bench.report.gate import words
 from bench.report.layout import Column, Table, plain
 from bench.report.terminal import PIPE_WIDTH, table_text
-from bench.results.gate.baseline import matches
 from bench.results.gate.document import Checked, Finding
 from bench.results.gate.verdict import Judged, Median, Step, Why
 from bench.units import MISSING, percent

@@ -6,24 +6,16 @@ made on, and the changes that a person accepted, with the reason. One file may h
 
 from __future__ import annotations
 
-import contextlib
-import fnmatch
 import math
-import os
-import re
-from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 
-from bench import project
 from bench.errors import ResultError, listed, nearest
+from bench.project import matches
 from bench.results.gate.gather import Gathered, Held, Key, Pass, Value
-
-fcntl: Any = None
-with contextlib.suppress(ImportError):  # not on every system
-    import fcntl
 
 # 1 (2026-11): first form.
 SCHEMA_VERSION = 1
@@ -32,8 +24,6 @@ KIND = "accelbench baseline"
 KEEP = 20
 # Less is noise; to accept it would only move the level about.
 LEAST_CHANGE = 0.005
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-MAKE = "make it with: bench baseline save {name}"
 
 
 class Accepted(msgspec.Struct, kw_only=True):
@@ -52,6 +42,10 @@ class Accepted(msgspec.Struct, kw_only=True):
     commit: str | None = None
     ratio: float | None = None
     before: list[str] = []
+
+    @property
+    def key(self) -> Key:
+        return self.device, self.case_id, self.metric
 
 
 class Baseline(Gathered, kw_only=True):
@@ -77,14 +71,14 @@ class Baseline(Gathered, kw_only=True):
 
     def reasons(self) -> dict[Key, str]:
         """Return what was accepted last for each metric of a case, in words."""
-        return {
-            (one.device, one.case_id, one.metric): f"{change_of(one)} accepted on {one.when[:10]}: {one.reason}"
-            for one in self.accepted
-        }
+        return {one.key: f"{change_of(one)} accepted on {one.when[:10]}: {one.reason}" for one in self.accepted}
 
-    def accept(self, pattern: str, candidate: Gathered, reason: str, when: str) -> list[Accepted]:
+    def accept(
+        self, pattern: str, candidate: Gathered, reason: str, when: str, leave: Collection[Key] = ()
+    ) -> list[Accepted]:
         """Accept what `candidate` shows for the cases that match a pattern (`decode*`, or a whole case id).
 
+        leave: metrics that stay at their level. Returns nothing where the level is the same.
         Raises: ResultError where no case of both matches, or the reason is empty.
         """
         if not reason.strip():
@@ -94,12 +88,13 @@ class Baseline(Gathered, kw_only=True):
         if not matching:
             hint = nearest(pattern, known) or f"; cases: {listed(sorted(known), 6)}"
             raise ResultError(f"no case of the run matches '{pattern}'{hint}")
-        found = []
-        for new in candidate.cases:
-            if new.case_id in matching:
-                found += self._accept(new, candidate, reason, when)
-        if not found:
-            raise ResultError(f"the baseline '{self.name}' has no case that matches '{pattern}'; nothing to accept")
+        chosen = [new for new in candidate.cases if new.case_id in matching]
+        if not {new.key for new in chosen} & {held.key for held in self.cases}:
+            raise ResultError(
+                f"the baseline '{self.name}' has no case that matches '{pattern}'; nothing to accept, a new case is"
+                f" added with: bench baseline save {self.name}"
+            )
+        found = [one for new in chosen if new.key not in leave for one in self._accept(new, candidate, reason, when)]
         self.accepted += found
         return found
 
@@ -141,6 +136,20 @@ class Baseline(Gathered, kw_only=True):
             entry.before = [label for label in entry.before if label not in gone]
         return sorted(gone)
 
+    def learning(self, fewest: int) -> dict[str, int]:
+        """Return case id -> sessions, where a machine has fewer of them than tell how much they spread.
+
+        Modelled values do not spread; one is enough.
+        """
+        machines = {one.label: one.machines for one in self.sessions}
+        found: dict[str, int] = {}
+        for held in self.cases:
+            if held.metric == "step_s" and held.source != "modelled":
+                least = min(Counter(machines[label].get(held.device) for label in held.values).values())
+                if least < fewest:
+                    found[held.case_id] = min(least, found.get(held.case_id, least))
+        return found
+
     def drop(self, patterns: Collection[str]) -> list[str]:
         """Drop the cases that match any pattern; return their ids."""
         gone = [held.case_id for held in self.cases if any(matches(held.case_id, pattern) for pattern in patterns)]
@@ -148,19 +157,9 @@ class Baseline(Gathered, kw_only=True):
         return list(dict.fromkeys(gone))
 
 
-def matches(case_id: str, pattern: str) -> bool:
-    """Whether a case id matches: as a whole, by its workload, or by * and ?; brackets mean themselves."""
-    plain = pattern.replace("[", "[[]")
-    return case_id == pattern or case_id.partition("[")[0] == pattern or fnmatch.fnmatchcase(case_id, plain)
-
-
 def level(accepted: Collection[Accepted], key: Key, label: str) -> float:
     """Return what a session's values of one metric are to be multiplied by: all ratios accepted since it was made."""
-    return math.prod(
-        one.ratio
-        for one in accepted
-        if one.ratio is not None and (one.device, one.case_id, one.metric) == key and label in one.before
-    )
+    return math.prod(one.ratio for one in accepted if one.ratio is not None and one.key == key and label in one.before)
 
 
 def _scaled(value: Value, ratio: float) -> Value:
@@ -183,112 +182,3 @@ def _typical(values: Any) -> float:
 def change_of(one: Accepted) -> str:
     """Return an accepted change in words."""
     return "a change of what is run" if one.ratio is None else f"{one.ratio - 1:+.1%}"
-
-
-def folder() -> Path:
-    """Return where baselines are kept: `results/baselines` of the current folder."""
-    return Path("results/baselines")
-
-
-def path_of(name: str) -> Path:
-    """Return a baseline's file.
-
-    Raises: ResultError for a name that cannot be a file's.
-    """
-    if not NAME.fullmatch(name):
-        raise ResultError(f"'{name}' is no name for a baseline; letters, digits, . _ - are, for example: main")
-    return folder() / f"{name}.json"
-
-
-def names() -> list[str]:
-    """Return the names of the baselines here."""
-    return sorted(path.stem for path in folder().glob("*.json") if NAME.fullmatch(path.stem))
-
-
-def is_baseline(path: Path) -> bool:
-    """Whether a file says that it is a baseline; one that cannot be read does not."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        return KIND.encode() in file.read(200)
-    return False
-
-
-def load(path: Path) -> Baseline:
-    """Read a baseline.
-
-    Raises: ResultError for a file that is missing, cut off, foreign or of a newer schema.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        known = names()
-        hint = nearest(path.stem, known) or (f"; here: {listed(known)}" if known else "")
-        raise ResultError(f"{project.shown(path)}: no such baseline{hint}; {MAKE.format(name=path.stem)}") from None
-    except OSError as error:
-        raise ResultError(f"{project.shown(path)}: cannot be read ({(error.strerror or 'error').lower()})") from None
-    return parse(content, project.shown(path))
-
-
-def parse(content: bytes, where: str) -> Baseline:
-    """Read a baseline's text; `where` names the place in the error."""
-    try:
-        head = msgspec.json.decode(content, type=_Head)
-        if head.kind != KIND:
-            raise ResultError(f"{where}: not a baseline (it does not say '{KIND}'); run files are compared as they are")
-        if not 1 <= head.schema <= SCHEMA_VERSION:
-            raise ResultError(
-                f"{where}: baseline schema {head.schema}, this version reads 1 to {SCHEMA_VERSION}; upgrade accelbench"
-            )
-        found = msgspec.json.decode(content, type=Baseline)
-    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        line = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise ResultError(f"{where}: not readable as a baseline ({line}); restore it from version control") from None
-    labels = {one.label for one in found.sessions}
-    for held in found.cases:
-        for label, value in held.values.items():
-            if label not in labels or not 0 < value.median < math.inf:
-                raise ResultError(
-                    f"{where}: {held.case_id} {held.metric} has a value of session '{label}' that cannot be"
-                )
-    return found
-
-
-class _Head(msgspec.Struct):
-    kind: str = ""
-    schema: int = 0
-
-
-def save(baseline: Baseline, path: Path) -> None:
-    """Write a baseline whole or not at all; one line a session, so that a change can be reviewed."""
-    content = msgspec.to_builtins(baseline)
-    # What it is stands first, what is long last.
-    first = {key: content.pop(key) for key in ("kind", "schema", "name", "accepted", "machines", "sessions")}
-    text = msgspec.json.format(msgspec.json.encode(first | content), indent=1).decode()
-    # The numbers of one value on one line.
-    flat = re.sub(
-        r"\[\s*((?:[-+.\deE]+|null)(?:,\s*(?:[-+.\deE]+|null))*)\s*\]",
-        lambda found: "[" + _joined(found[1]) + "]",
-        text,
-    )
-    project.write_atomically(path, flat.encode() + b"\n")
-
-
-def _joined(numbers: str) -> str:
-    return ", ".join(part.strip() for part in numbers.split(","))
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a baseline while it is read, changed and written; another `bench` that wants it waits."""
-    holder: list[Any] = []
-
-    def claim() -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        holder.append(os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644))
-
-    project.guarded(path, claim)
-    try:
-        if fcntl is not None:
-            fcntl.flock(holder[0], fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(holder[0])

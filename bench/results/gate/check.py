@@ -58,7 +58,8 @@ def check(
         key: _without_statistics(key, old.get(key, NOTHING), new.get(key, NOTHING), rules.get(key, rule), cross)
         for key in keys
     }
-    metrics = sum(found is None for found in early.values())
+    # What has no noise raises no false alarm.
+    metrics = sum(found is None and not _noiseless(old[key], new[key]) for key, found in early.items())
     return [early[key] or _judged(key, old[key], new[key], metrics, rules.get(key, rule)) for key in keys]
 
 
@@ -146,7 +147,7 @@ def _without_statistics(key: Key, a: Series, b: Series, rule: Rule, cross: Colle
     problem = _apart(a.sessions, b.sessions, cross)
     if problem:
         return replace(found, verdict="not comparable", reason=problem)
-    if len(old) >= rule.fewest_sessions:
+    if len(old) >= rule.fewest_sessions or _noiseless(a, b):
         return None
     reason = f"{len(old)} of {rule.fewest_sessions} baseline sessions: how much they spread is not known yet"
     return replace(found, reason=reason, ratio=found.candidate / found.baseline)
@@ -155,13 +156,23 @@ def _without_statistics(key: Key, a: Series, b: Series, rule: Rule, cross: Colle
 def _judged(key: Key, a: Series, b: Series, metrics: int, rule: Rule) -> Judged:
     old, new = _values(a), _values(b)
     rule = _rule_for(key[2], rule)
+    noiseless = _noiseless(a, b)
+    if noiseless:
+        # Every difference is a change of the model, and what it said last is the level.
+        old, new = old[-1:], new[-1:]
     # What a machine does from sitting to sitting is not in the spread of one; it is taken to be as much.
     unseen = (1 / a.sittings, 1 / b.sittings) if a.apart and a.sittings < len(old) else (0.0, 0.0)
     found = look(from_sessions(_logs(old), _logs(new), sum(unseen)), metrics, rule)
-    return undisturbed(judged(
-        key, old, new, found, rule, metrics=metrics, paired=False, made_of=_made_of([*a.sessions, *b.sessions]),
-        unseen=unseen,
+    first = undisturbed(judged(
+        key, old, new, found, rule, metrics=max(metrics, 1), paired=False,
+        made_of=_made_of([*a.sessions, *b.sessions]), unseen=unseen,
     ))  # fmt: skip
+    return replace(first, second_look=False) if noiseless else first
+
+
+def _noiseless(a: Series, b: Series) -> bool:
+    """Whether both sides are modelled: the same again gives the same."""
+    return {session.source for session in (*a.sessions, *b.sessions)} == {"modelled"}
 
 
 def _rule_for(metric: str, rule: Rule) -> Rule:

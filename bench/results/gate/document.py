@@ -53,6 +53,10 @@ class Finding(msgspec.Struct, kw_only=True):
     first: Judged | None = None
     second: Judged | None = None
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.device, self.case_id, self.metric
+
 
 class LeftOut(msgspec.Struct, kw_only=True):
     """A case that was planned and gave no number on one side: skipped, failed, or without samples."""

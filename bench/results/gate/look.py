@@ -115,20 +115,22 @@ class Estimate:
 
 
 def from_sessions(baseline: ArrayLike, candidate: ArrayLike, unseen: float = 0.0) -> Estimate:
-    """Estimate a change from log session medians, shapes (..., B) and (..., C) with B + C >= 3.
+    """Estimate a change from log session medians, shapes (..., B) and (..., C).
 
     Both sides are taken to have one spread, pooled from both: a candidate's one or three sessions alone could not tell
     theirs. The error of the difference of means is spread * sqrt(1/B + 1/C + unseen), B + C - 2 degrees of freedom.
     unseen: variance of the difference that the sessions do not show, in units of their own.
+    One value of each side has a spread of 0: to be asked so only of values without noise.
     """
     a, b = np.asarray(baseline, dtype=np.float64), np.asarray(candidate, dtype=np.float64)
     n, m = a.shape[-1], b.shape[-1]
     # Centred on an element, so that equal sessions have a spread of exactly 0.
     squares = _squares(a) + _squares(b)
     mean_a, mean_b = _mean(a), _mean(b)
+    degrees = max(n + m - 2, 1)
     return Estimate(
-        change=mean_b - mean_a, spread=np.sqrt(squares / (n + m - 2)), factor=math.sqrt(1 / n + 1 / m + unseen),
-        degrees=n + m - 2, base_s=np.exp(np.minimum(mean_a, mean_b)),
+        change=mean_b - mean_a, spread=np.sqrt(squares / degrees), factor=math.sqrt(1 / n + 1 / m + unseen),
+        degrees=degrees, base_s=np.exp(np.minimum(mean_a, mean_b)),
     )  # fmt: skip
 
 

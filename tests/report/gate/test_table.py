@@ -59,10 +59,10 @@ def test_a_case_is_named_with_its_device_where_there_are_several(checked, make, 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_an_estimate_is_called_so_at_every_width(make, found, width):
-    modelled = {"source": "modelled"}
+    modelled, published = {"source": "modelled"}, {"source": "published"}
     checked = make([
-        found("a", 1e-3, 0.2, old=modelled, new=modelled),
-        found("b", 1e-3, 0.03, logs=tuple(0.01 * step for step in range(-4, 4)), old=modelled, new=modelled),
+        found("a", 1e-3, 0.2, logs=(0.0,), old=modelled, new=modelled),
+        found("b", 1e-3, 0.03, logs=tuple(0.01 * step for step in range(-4, 4)), old=published, new=published),
         found("c", 1e-3, 0.0, old=modelled, new=modelled), found("d", 1e-3, logs=(), new=modelled),
     ])  # fmt: skip
     text = " ".join(check_text(checked, width).split())
@@ -111,7 +111,7 @@ def test_the_baseline_to_accept_it_in_is_named_where_it_is_not_main(make, found)
 
 def test_nothing_to_compare_is_said(make):
     text = check_text(make([]))
-    assert text.startswith("NOTHING JUDGED  neither side has a number to compare")
+    assert text.startswith("NOTHING JUDGED  nothing was checked, neither side has a number to compare")
     assert text.endswith("exit 0")
 
 

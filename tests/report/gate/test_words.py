@@ -68,7 +68,10 @@ def test_learning_and_cannot_tell_have_words_of_their_own(make, found, confirmed
 
 def test_nothing_in_common_and_nothing_at_all_are_no_success(make, found):
     assert words.outcome(make([found("a", 1e-3, logs=())]))[0] == "NOTHING JUDGED"
-    assert words.outcome(make([])) == ("NOTHING JUDGED", "neither side has a number to compare")
+    assert words.outcome(make([])) == (
+        "NOTHING JUDGED",
+        "nothing was checked, neither side has a number to compare",
+    )
 
 
 def test_estimated_leads_where_nothing_that_decides_was_measured(make, found):

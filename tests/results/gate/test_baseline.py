@@ -9,8 +9,10 @@ import threading
 import pytest
 
 from bench.errors import ResultError
-from bench.results.gate import baseline as stored
-from bench.results.gate.baseline import Baseline, load, locked, matches, save
+from bench.project import matches
+from bench.results.gate import baseline_file as stored
+from bench.results.gate.baseline import Baseline, typical_and_spread
+from bench.results.gate.baseline_file import load, locked, save
 from bench.results.gate.gather import gather, series
 
 CASE, OTHER = "tiny[b=1]", "tiny[b=2]"
@@ -79,8 +81,29 @@ def test_where_what_is_run_has_changed_the_old_sessions_go(base, ran):
 
 def test_nothing_is_accepted_that_has_not_changed(base, ran):
     new, _ = gather(ran("run-9", {CASE: [1.001]}))
-    with pytest.raises(ResultError, match="nothing to accept"):
-        base.accept(CASE, new, "why", "2026-11-22")
+    assert base.accept(CASE, new, "why", "2026-11-22") == []
+    assert base.accepted == []
+
+
+def test_what_is_to_be_left_keeps_its_level(base, ran):
+    new, _ = gather(ran("run-9", {CASE: [1.1], OTHER: [2.2]}))
+    found = base.accept("tiny", new, "why", "2026-11-22", leave={("cpu", CASE, "step_s")})
+    assert [(one.case_id, one.ratio) for one in found] == [(OTHER, pytest.approx(1.1))]
+    assert medians(base.leveled()) == [1.0] * 5
+
+
+def test_a_case_that_the_baseline_does_not_have_is_saved_and_not_accepted(base, ran):
+    new, _ = gather(ran("run-9", {"tiny[b=3]": [1.1]}))
+    with pytest.raises(ResultError, match=r"has no case that matches 'tiny'; .* bench baseline save main"):
+        base.accept("tiny", new, "why", "2026-11-22")
+
+
+def test_each_machine_needs_sessions_of_its_own_and_a_model_none(base, ran):
+    assert base.learning(5) == {}
+    assert base.learning(6) == {CASE: 5, OTHER: 5}
+    base.add(gather(ran("run-8", {CASE: [3.0, 3.0]}, told={"name": "Another CPU"}))[0])
+    base.add(gather(ran("run-9", {"model[b=1]": [1.0]}, source="modelled"))[0])
+    assert base.learning(5) == {CASE: 2}
 
 
 @pytest.mark.parametrize(("pattern", "reason", "said"), [
@@ -157,9 +180,9 @@ def test_a_name_that_leaves_the_folder_is_refused(name):
 
 
 def test_spread_is_the_standard_deviation_of_logarithms():
-    middle, spread = stored.typical_and_spread([math.exp(-0.1), 1.0, math.exp(0.1)])
+    middle, spread = typical_and_spread([math.exp(-0.1), 1.0, math.exp(0.1)])
     assert (middle, spread) == (pytest.approx(1.0), pytest.approx(0.1))
-    assert stored.typical_and_spread([2.0])[1] is None
+    assert typical_and_spread([2.0])[1] is None
 
 
 def test_two_writers_wait_for_each_other(tmp_path):
@@ -176,3 +199,41 @@ def test_two_writers_wait_for_each_other(tmp_path):
         order.append("first")
     thread.join(5)
     assert order == ["first", "second"]
+
+
+def test_a_lock_goes_where_no_baseline_came_to_be(tmp_path):
+    path = tmp_path / "main.json"
+    with locked(path):
+        assert path.with_suffix(".lock").exists()
+    assert list(tmp_path.iterdir()) == []
+    with locked(path):
+        path.write_text("{}")
+    assert path.with_suffix(".lock").exists()
+
+
+def test_who_waited_for_a_lock_that_is_gone_takes_the_new_one(tmp_path):
+    """The first takes the baseline away, and the lock with it, while the second waits: the third must wait for it."""
+    path, order = tmp_path / "main.json", []
+    entered, go = threading.Event(), threading.Event()
+
+    def second():
+        with locked(path):
+            entered.set()
+            go.wait(5)
+            order.append("second")
+
+    def third():
+        with locked(path):
+            order.append("third")
+
+    with locked(path):
+        threads = [threading.Thread(target=second), threading.Thread(target=third)]
+        threads[0].start()
+        threads[0].join(0.2)
+    assert entered.wait(5)
+    threads[1].start()
+    threads[1].join(0.2)
+    go.set()
+    for thread in threads:
+        thread.join(5)
+    assert order == ["second", "third"]

@@ -189,11 +189,29 @@ def test_all_borders_that_differ_are_named():
 
 
 def test_what_is_not_measured_on_both_sides_is_estimated():
-    found = only(sessions(*FIVE, source="modelled"), sessions(1.3, source="modelled"))
+    found = only(sessions(*FIVE), sessions(1.3, source="modelled"), cross=["source"])
     assert found.verdict == "regressed"
     assert found.estimated
     assert found.reason.startswith("estimated: time +30%")
     assert not only(sessions(*FIVE), sessions(1.3)).estimated
+
+
+@pytest.mark.parametrize(("new", "verdict"), [
+    (1.0, "same"), (1.009, "same"), (1.011, "regressed"), (1.06, "regressed"), (0.98, "improved"),
+])  # fmt: skip
+def test_what_is_modelled_has_no_noise_one_value_is_enough_and_nothing_is_run_again(new, verdict):
+    # What the model said before (of 3 s) is no level any more.
+    found = only(sessions(3.0, 1.0, source="modelled"), sessions(new, source="modelled"))
+    assert (found.verdict, found.second_look, found.estimated) == (verdict, False, True)
+    assert found.ratio == pytest.approx(new)
+    assert found.limit == pytest.approx(0.01)
+
+
+def test_what_is_modelled_widens_no_limit_of_what_is_measured():
+    alone = only(sessions(*FIVE), sessions(1.0))
+    beside = series(*sessions(1.0, source="modelled"), case="other")
+    found, _ = check([series(*sessions(*FIVE)), beside], [series(*sessions(1.0)), beside])
+    assert (found.limit, found.why.metrics) == (alone.limit, 1)
 
 
 def test_an_unknown_border_is_refused_with_those_there_are():
