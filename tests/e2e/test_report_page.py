@@ -102,7 +102,7 @@ def test_without_javascript_every_chart_and_table_is_there(chromium: Any, made: 
     assert all(box["height"] > 50 for each in opened.locator(".chart svg").all() if (box := each.bounding_box()))
     opened.locator("details").first.locator("summary").click()
     for name in tables:
-        assert opened.locator(f"table[id='{name}']").count() == 1
+        assert opened.locator(f"table[id='table-{name}']").count() == 1
     context.close()
 
 
@@ -165,7 +165,7 @@ def test_the_dark_page_is_dark_and_its_charts_are_not_black_on_black(chromium: A
 
 
 SCROLL = """async () => {
-    document.getElementById("own").scrollIntoView();
+    document.getElementById("table-own").scrollIntoView();
     const frames = [];
     for (let step = 0; step < 80; step++) {
         const before = performance.now();
@@ -202,7 +202,7 @@ def test_5000_rows_scroll_about_as_smoothly_as_300(chromium: Any, tmp_path: Path
         opened = chromium.new_page(viewport={"width": 1200, "height": 900})
         opened.goto(file.as_uri())
         opened.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
-        assert opened.locator("table[id^=own] tbody tr").count() == count
+        assert opened.locator("table[id^=table-own] tbody tr").count() == count
         medians[count] = min(opened.evaluate(SCROLL) for _ in range(3))
         opened.close()
     assert medians[5000] < 4 * medians[300]

@@ -12,15 +12,22 @@ from typing import Any
 
 import altair as alt
 
+from bench.report import cells
+from bench.report.charts import labels
 from bench.report.charts.scale import along, ratio
 from bench.report.charts.style import Palette, config, shape
-from bench.report.document import Chart
+from bench.report.document import Cell, Chart
 from bench.results.reading import EQUAL
 
 Rows = list[dict[str, Any]]
 
 WIDTH, HEIGHT = 500, 300
-ROW, BAR, STACKED = 34, 12, 46
+ROW, BAR, NAME, STACKED = 34, 12, 20, 46
+# A forest plot, and the columns beside it: heading, where it starts, how wide it may be.
+# How far the title of an upright axis reaches above its plot, at most.
+TITLE = 190
+FOREST, COLUMNS = 500, (("ratio, interval", 520, 170), ("source", 700, 140), ("reading", 850, 260))
+TINT = 0.4
 # Ratios are drawn on this axis at least.
 NARROWEST = (0.5, 2.0)
 
@@ -47,8 +54,9 @@ def _styled(row: dict[str, Any], palette: Palette, series: list[str]) -> dict[st
     part = row.get("part")
     index = series.index(part if part in series else row["series"])
     colour = palette.colour(index)
-    # Hollow: not measured.
-    return row | {"colour": colour, "fill": colour if row["source"] == "measured" else palette.paper,
+    measured = row["source"] == "measured"
+    # Hollow: not measured. A bar keeps a tint of its colour, to be told from the others.
+    return row | {"colour": colour, "fill": colour if measured else palette.paper, "tint": 1.0 if measured else TINT,
                   "shape": shape(index)}  # fmt: skip
 
 
@@ -87,36 +95,53 @@ def _curve(chart: Chart, rows: Rows, palette: Palette) -> Any:
     ys = [value for row in rows for value in (row["y"], row["low"], row["high"]) if value is not None]
     x = along(alt.X, "x:Q", xs, options.get("x_title", ""), log=options.get("x_log", False))
     y = along(alt.Y, "y:Q", ys, options.get("y_title", ""), log=options.get("y_log", False))
-    layers: list[Any] = []
-    for rule in options.get("rules", []):
-        # A line far from every point would only squeeze them.
-        if min(xs) / 1.3 < rule["x"] < max(xs) * 1.3:
-            layers += _rule(rule, palette, x)
+    # A line far from every point would only squeeze them.
+    near = [rule for rule in options.get("rules", []) if min(xs) / 1.3 < rule["x"] < max(xs) * 1.3]
+    reach = [*xs, *(rule["x"] for rule in near)]
+    layers = _rules(
+        near, palette, x, labels.positions([rule["x"] for rule in near], reach, WIDTH, log=options.get("x_log", False))
+    )
     for name in dict.fromkeys(row["series"] for row in rows):
         mine = [row for row in rows if row["series"] == name]
         colour = mine[0]["colour"]
         band = [row | {"y": row["low"]} for row in mine if row["low"] is not None]
         if band:
-            layers.append(_of(band).mark_area(opacity=0.13, color=colour, aria=False).encode(x=x, y=y, y2="high:Q"))
+            layers.append(_of(band).mark_area(opacity=0.16, color=colour, aria=False).encode(x=x, y=y, y2="high:Q"))
         layers.append(_of(mine).mark_line(color=colour, strokeWidth=1.8, aria=False).encode(x=x, y=y))
     layers.append(_points(rows, x, y))
     if options.get("text"):
-        text = _of(rows).mark_text(dx=8, dy=-8, align="left", fontSize=11, aria=False)
-        layers.append(text.encode(x=x, y=y, text="text:N", color=_raw(alt.Color, "colour")))
+        across = labels.positions(xs, reach, WIDTH, log=options.get("x_log", False))
+        down = labels.positions([row["y"] for row in rows], ys, HEIGHT, log=options.get("y_log", False))
+        found = labels.placed(rows, [(a, HEIGHT - b) for a, b in zip(across, down, strict=True)], WIDTH)
+        for (side, dx, dy), mine in zip(labels.PLACES, found, strict=True):
+            text = _of(mine).mark_text(dx=dx, dy=dy, align=side, baseline="middle", fontSize=labels.SIZE, aria=False)
+            layers.append(text.encode(x=x, y=y, text="text:N", color=_raw(alt.Color, "colour")))
     return alt.layer(*layers, width=WIDTH, height=HEIGHT)
 
 
-def _rule(rule: dict[str, Any], palette: Palette, x: Any) -> list[Any]:
-    base = _of([rule])
-    text = {"align": "left", "baseline": "top", "dx": 4, "fontSize": 12, "y": 0, "aria": False}
-    return [
-        base.mark_rule(color=palette.ink, strokeDash=[5, 4], strokeWidth=1.2, aria=False).encode(x=x),
-        base.mark_text(color=palette.ink, **text).encode(x=x, text="text:N"),
-    ]
+def _rules(rules: Rows, palette: Palette, x: Any, pixels: list[float]) -> list[Any]:
+    """Vertical lines with their words above the plot, higher where the axis' title or another's words are."""
+    layers: list[Any] = []
+    ends: list[float] = [TITLE]
+    for rule, middle in sorted(zip(rules, pixels, strict=True), key=lambda pair: pair[1]):
+        half = labels.LETTER * len(rule["text"]) / 2
+        row = next((at for at, end in enumerate(ends) if middle - half > end), len(ends))
+        ends[row : row + 1] = [middle + half]
+        base = _of([rule])
+        text = {"align": "center", "baseline": "bottom", "fontSize": 12, "y": -6 - 15 * row, "aria": False}
+        layers += [
+            base.mark_rule(color=palette.ink, strokeDash=[5, 4], strokeWidth=1.2, aria=False).encode(x=x),
+            base.mark_text(color=palette.ink, **text).encode(x=x, text="text:N"),
+        ]
+    return layers
 
 
 def _roofline(chart: Chart, rows: Rows, palette: Palette) -> Any:
-    """Points under ceilings. Rows: x, y. Options: x_title, y_title, roofs [{text, points [[x, y], ...]}]."""
+    """Points under ceilings.
+
+    Rows: x, y. Options: x_title, y_title, roofs [{text, points [[x, y], ...]}], slope {x, y, text}: the name of the
+    rising part, beside this point of it.
+    """
     options = chart.options
     corners = [corner for roof in options["roofs"] for corner in roof["points"]]
     x = along(alt.X, "x:Q", [each for each, _ in corners], options["x_title"], log=True)
@@ -128,26 +153,51 @@ def _roofline(chart: Chart, rows: Rows, palette: Palette) -> Any:
         layers.append(_of(line).mark_line(color=palette.ink, strokeWidth=1.4, aria=False).encode(x=x, y=y))
         name = _of(line[-1:]).mark_text(color=palette.ink, align="right", dy=-7, fontSize=12, aria=False)
         layers.append(name.encode(x=x, y=y, text="text:N"))
+    slope = options.get("slope")
+    if slope:
+        text = {"color": palette.ink, "align": "right", "dx": -8, "fontSize": 12, "aria": False}
+        layers.append(_of([slope]).mark_text(**text).encode(x=x, y=y, text="text:N"))
     layers.append(_points(rows, x, y))
     return alt.layer(*layers, width=WIDTH, height=HEIGHT)
 
 
 def _forest(chart: Chart, rows: Rows, palette: Palette) -> Any:
-    """Ratios with their intervals on one logarithmic axis. Rows: row (its name), ratio, low, high. Options: x_title."""
-    placed = [row | {"at": index} for index, row in enumerate(rows)]
+    """Ratios with their intervals on one logarithmic axis, and beside each its numbers, source and reading.
+
+    Rows: row (its name), ratio, low, high, reading; axis where a line parts them. Options: x_title, or better: who is
+    better on the left and on the right of 1.
+    """
+    placed = [row | {"at": index} | _told(row) for index, row in enumerate(rows)]
     ends = [value for row in rows for value in (row["ratio"], row["low"], row["high"]) if value]
-    title = chart.options.get("x_title", "ratio")
-    x, low = (ratio(ends, NARROWEST, title, field) for field in ("ratio:Q", "low:Q"))
+    x, low = (ratio(ends, NARROWEST, chart.options.get("x_title", ""), field) for field in ("ratio:Q", "low:Q"))
     y = alt.Y("at:O", axis=None)
     equal = [{"low": 1 / (1 + EQUAL), "high": 1 + EQUAL}]
+    parted = [row for row, before in zip(placed[1:], placed, strict=False) if row.get("axis") != before.get("axis")]
     layers = [
         _of(equal).mark_rect(color=palette.band, aria=False).encode(x=low, x2="high:Q"),
+        _of(parted).mark_rule(color=palette.grid, yOffset=-ROW / 2, aria=False)
+        .encode(y=y, x=alt.value(0), x2=alt.value(COLUMNS[-1][1] + COLUMNS[-1][2])),
         _names([row["row"] for row in rows], palette, y, 9),
         _of([row for row in placed if row["low"]]).mark_rule(strokeWidth=2, aria=False, yOffset=6)
         .encode(x=low, x2="high:Q", y=y, color=_raw(alt.Color, "colour")),
         _points(placed, x, y, down=6),
     ]  # fmt: skip
-    return alt.layer(*layers, width=WIDTH, height=ROW * len(rows))
+    style = {"align": "left", "fontSize": 12, "color": palette.ink, "aria": False}
+    for name, left, width in COLUMNS:
+        head = _of([{"text": name}]).mark_text(**style, fontWeight="bold", x=left, y=-10, baseline="middle")
+        column = _of(placed).mark_text(**style, x=left, limit=width, baseline="middle", yOffset=6)
+        layers += [head.encode(text="text:N"), column.encode(y=y, text=f"{name.partition(',')[0]}_text:N")]
+    for words, side in zip(chart.options.get("better", ()), (-1, 1), strict=False):
+        text = {**style, "align": "right" if side < 0 else "left", "dx": 10 * side, "y": -32, "limit": FOREST / 2}
+        layers.append(_of([{"ratio": 1.0, "text": words}]).mark_text(**text).encode(x=x, text="text:N"))
+    return alt.layer(*layers, width=FOREST, height=ROW * len(rows))
+
+
+def _told(row: dict[str, Any]) -> dict[str, str]:
+    """What stands in the columns beside a ratio."""
+    spread = f" ({cells.interval_text((row['low'], row['high']), 'x')})" if row["low"] and row["high"] else ""
+    number = cells.text(Cell(value=row["ratio"], unit="x", source=row["source"]))
+    return {"ratio_text": number + spread, "source_text": row["source"], "reading_text": row["reading"]}
 
 
 def _dots(chart: Chart, rows: Rows, palette: Palette) -> Any:
@@ -179,10 +229,7 @@ def _stack(chart: Chart, rows: Rows, palette: Palette) -> Any:
         placed.append(row | {"start": start, "end": reach[row["series"]], "at": names.index(row["series"])})
     x = along(alt.X, "start:Q", list(reach.values()), chart.options.get("x_title", ""), log=False)
     y = alt.Y("at:O", axis=None)
-    bars = _of(placed, "data").mark_rect(height=18, stroke=palette.paper, strokeWidth=1, yOffset=8)
-    bars = bars.encode(
-        x=x, x2="end:Q", y=y, fill=_raw(alt.Fill, "colour"), description=alt.Description("label:N")
-    )  # fmt: skip
+    bars = _boxes(placed, x, "end:Q", height=18, yOffset=8).encode(y=y)
     return alt.layer(_names(names, palette, y, 12, 13), bars, width=WIDTH, height=STACKED * len(names))
 
 
@@ -190,22 +237,28 @@ def _bars(chart: Chart, rows: Rows, palette: Palette) -> Any:
     """A bar a series in each part, coloured by series. Rows: part, value. Options: x_title."""
     names = list(dict.fromkeys(row["part"] for row in rows))
     sides = list(dict.fromkeys(row["series"] for row in rows))
-    # In units of one part's height: its name takes the upper 0.4, its bars share the rest.
-    step = 0.55 / len(sides)
+    # In pixels: its name, then its bars.
+    part = NAME + BAR * len(sides)
     placed = []
     for row in rows:
-        top = names.index(row["part"]) + 0.4 + step * sides.index(row["series"])
-        placed.append(row | {"top": top, "bottom": top + step * 0.86, "zero": 0})
-    scale = alt.Scale(domain=[0, len(names)], reverse=True, nice=False)
-    x = along(alt.X, "zero:Q", [row["value"] for row in rows], chart.options.get("x_title", ""), log=False)
-    heads = [{"at": index + 0.2, "row": name} for index, name in enumerate(names)]
+        top = names.index(row["part"]) * part + NAME + BAR * sides.index(row["series"])
+        placed.append(row | {"top": top, "bottom": top + BAR - 2, "start": 0})
+    scale = alt.Scale(domain=[0, len(names) * part], reverse=True, nice=False)
+    x = along(alt.X, "start:Q", [row["value"] for row in rows], chart.options.get("x_title", ""), log=False)
+    heads = [{"at": index * part + NAME * 0.6, "row": name} for index, name in enumerate(names)]
     text = _of(heads).mark_text(align="left", baseline="middle", fontSize=12, x=0, color=palette.ink, aria=False)
-    bars = _of(placed, "data").mark_rect().encode(
-        x=x, x2="value:Q", y=alt.Y("top:Q", scale=scale, axis=None), y2="bottom:Q", fill=_raw(alt.Fill, "colour"),
-        description=alt.Description("label:N"),
-    )  # fmt: skip
     text = text.encode(y=alt.Y("at:Q", scale=scale, axis=None), text="row:N")
-    return alt.layer(text, bars, width=WIDTH, height=(18 + BAR * len(sides)) * len(names))
+    bars = _boxes(placed, x, "value:Q").encode(y=alt.Y("top:Q", scale=scale, axis=None), y2="bottom:Q")
+    return alt.layer(text, bars, width=WIDTH, height=part * len(names))
+
+
+def _boxes(rows: Rows, x: Any, end: str, **look: Any) -> Any:
+    return (
+        _of(rows, "data")
+        .mark_rect(strokeWidth=1.2, **look)
+        .encode(x=x, x2=end, fill=_raw(alt.Fill, "colour"), stroke=_raw(alt.Stroke, "colour"),
+                fillOpacity=alt.FillOpacity("tint:Q", scale=None, legend=None), description=alt.Description("label:N"))
+    )  # fmt: skip
 
 
 KINDS: dict[str, Callable[[Chart, Rows, Palette], Any]] = {

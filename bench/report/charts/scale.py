@@ -14,6 +14,9 @@ TIME = (
     "format(datum.value * 1e3, '~g') + ' ms' : format(datum.value, '~g') + ' s'"
 )
 
+# Not a plain format: Vega would give all labels of an axis one suffix, and zero too.
+PLAIN, LARGE = "format(datum.value, '~g')", "format(datum.value, '~s')"
+
 
 def along(channel: Any, field: str, values: list[float], title: str, *, log: bool) -> Any:
     """Return an axis over values; a logarithm needs values above 0."""
@@ -23,27 +26,23 @@ def along(channel: Any, field: str, values: list[float], title: str, *, log: boo
 
 
 def _axis(values: list[float], title: str, *, log: bool) -> alt.Axis:
-    label: dict[str, Any] = {"labelExpr": TIME} if title.endswith(SECONDS) else {"format": "~s"}
+    # Shares and ratios around 1 are written out: 0.5, not 500m.
+    number = PLAIN if max(map(abs, values)) < (1000 if log else 10) else LARGE
+    label: dict[str, Any] = {"labelExpr": TIME if title.endswith(SECONDS) else number, "labelOverlap": True}
     if not log:
-        # Shares and ratios around 1 are written out: 0.5, not 500m.
-        small = not title.endswith(SECONDS) and max(map(abs, values)) < 10
-        return alt.Axis(tickCount=5, labelOverlap=True, **(label | ({"format": "~g"} if small else {})))
+        return alt.Axis(tickCount=5, labelSeparation=12, **label)
     first, last = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     span = math.log10(max(values) / min(values))
     steps = (1, 2, 3, 5, 7) if span < 0.9 else (1, 2, 5) if span < 2.2 else (1, 3) if span < 3.2 else (1,)
     ticks = [step * 10.0**power for power in range(first - 1, last + 1) for step in steps]
-    return alt.Axis(
-        values=ticks,
-        labelOverlap=True,
-        **(label | ({"format": "~g"} if max(values) < 1000 and "format" in label else {})),
-    )
+    return alt.Axis(values=ticks, labelSeparation=6, **label)
 
 
 def ratio(values: list[float], narrowest: tuple[float, float], title: str, field: str) -> Any:
     """Return a logarithmic axis of ratios around 1x, at least as wide as `narrowest`."""
     domain = [min(narrowest[0], *values) * 0.97, max(narrowest[1], *values) * 1.03]
-    ticks = [
-        tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if domain[0] <= tick <= domain[1]
-    ]
+    between = (0.7, 1.5) if domain[1] / domain[0] < 10 else ()
+    steps = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+    ticks = [tick for tick in (*steps, *between) if domain[0] <= tick <= domain[1]]
     axis = alt.Axis(values=ticks, labelExpr="datum.value + 'x'", orient="top")
     return alt.X(field, title=title, scale=alt.Scale(type="log", domain=domain, nice=False), axis=axis)

@@ -12,6 +12,8 @@ from typing import Any
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
 LIGHT = ("#0b5fa5", "#b3470b", "#1b7a4b", "#8a3ea8", "#6b6100", "#a3195b", "#3d5a80", "#555555")
 DARK = ("#6cb6ff", "#ffa062", "#6fd39b", "#d6a0f0", "#d9cc55", "#ff8fbf", "#a9c3e6", "#bbbbbb")
+# Room for the labels of an upright axis, whatever font they are shown in.
+LEFT = 52
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 
 
@@ -48,5 +50,8 @@ def config(palette: Palette) -> dict[str, Any]:
         "font": FONT, "background": "transparent" if palette is SCREEN else palette.paper, "view": {"stroke": None},
         "axis": {**text, "gridColor": palette.grid, "domainColor": palette.grid, "tickColor": palette.grid,
                  "labelLimit": 400},
+        # The title of an upright axis stands above it, where no label of any font reaches it.
+        "axisY": {"titleAngle": 0, "titleAlign": "left", "titleAnchor": "start", "titleBaseline": "bottom",
+                  "titleX": -LEFT, "titleY": -10, "minExtent": LEFT, "maxExtent": LEFT},
         "header": text, "padding": 4, "aria": True,
     }  # fmt: skip

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.report import cells
-from bench.report.charts.draw import order
+from bench.report.charts.draw import TINT, order
 from bench.report.charts.render import page_svg
 from bench.report.charts.style import shape
 from bench.report.document import Cell, Chart, Report, Table
 from bench.report.page.shell import render
 from bench.report.parts.glance import sentence, shortened
 from bench.results.verdict import AXES, Axis, Verdict, summary, worst
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 # The shapes of Vega, drawn small for the list of series above each chart.
 PATHS = {
@@ -25,6 +28,7 @@ PATHS = {
     "triangle-right": "M6,0L-5,6V-6z",
     "triangle-left": "M-6,0L5,6V-6z",
 }
+BOXES = ("stack", "bars")
 # Longer tables are cut: a browser lays out only the pieces that are seen.
 CHUNK = 100
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -49,6 +53,7 @@ def page(report: Report) -> str:
         units_of=lambda table: [cells.shared_unit(table, index) for index in range(len(table.columns))],
         notes_of=lambda table: notes.setdefault(table.id, _notes(table)),
         left_out=_left_out(report), series_of=lambda chart: _legend(chart, labels), sources_of=_sources,
+        hollow=_hollow, spans=_spans, wide=_wide, breakable=_breakable,
     )  # fmt: skip
 
 
@@ -92,7 +97,7 @@ def _named(svg: str, chart: Chart) -> str:
 def _legend(chart: Chart, labels: list[str]) -> list[dict[str, Any]]:
     names = order(chart, labels)
     used = dict.fromkeys(row["part"] if chart.kind == "stack" else row["series"] for row in chart.rows)
-    boxes = chart.kind in ("stack", "bars")
+    boxes = chart.kind in BOXES
     return [
         {"name": name, "number": index % 8 + 1, "path": PATHS["square" if boxes else shape(index)]}
         for index, name in enumerate(names) if name in used
@@ -103,9 +108,48 @@ def _sources(chart: Chart) -> list[str]:
     return list(dict.fromkeys(row["source"] for row in chart.rows))
 
 
+def _hollow(chart: Chart) -> dict[str, Any] | None:
+    """The entry that tells what an empty mark or a pale bar means, where there is one."""
+    if all(row["source"] == "measured" for row in chart.rows):
+        return None
+    if chart.kind in BOXES:
+        return {"name": "pale: not measured", "path": PATHS["square"], "tint": TINT}
+    return {"name": "hollow: not measured", "path": PATHS["circle"], "tint": 0}
+
+
+def _spans(rows: list[list[str | Cell]]) -> list[tuple[int, list[str | Cell]]]:
+    """Return each row with the rows that its first cell stands for: 0 where the one above does."""
+    heights = [0] * len(rows)
+    start = 0
+    for index, row in enumerate(rows):
+        if not isinstance(row[0], str) or row[0] != rows[start][0]:
+            start = index
+        heights[start] += 1
+    return list(zip(heights, rows, strict=True))
+
+
+def _wide(cell: str) -> Markup:
+    """The class of a cell with text: names on one line, sentences in a column that can be read."""
+    from markupsafe import Markup
+
+    name = len(cell) < 24 or ("[" in cell and " " not in cell)
+    return Markup(' class="s"') if name else Markup(' class="long"') if len(cell) > 60 else Markup("")
+
+
+def _breakable(cell: str) -> Markup:
+    """A case's name breaks before its brackets and after its commas, and nowhere else."""
+    from markupsafe import Markup, escape
+
+    text = escape(cell)
+    if " " in cell:
+        return text
+    return text.replace("[", Markup("<wbr>[")).replace(",", Markup(",<wbr>"))
+
+
 def _notes(table: Table) -> dict[str, str]:
-    """Notes of a table's cells, each once, with the letter that refers to it."""
-    every = dict.fromkeys(cell.note for row in table.rows for cell in row if isinstance(cell, Cell) and cell.note)
+    """Notes of a table's columns and cells, each once, with the letter that refers to it."""
+    every = dict.fromkeys(column.note for column in table.columns if column.note)
+    every |= dict.fromkeys(cell.note for row in table.rows for cell in row if isinstance(cell, Cell) and cell.note)
     return {note: _letter(index) for index, note in enumerate(every)}
 
 

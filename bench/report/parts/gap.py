@@ -97,6 +97,7 @@ def _parts_chart(phase: str, chosen: list[tuple[Side, Row]]) -> Chart:
             time, share = derived(row, taken, "s"), derived(row, taken / whole, "share")
             time.interval = share.interval = None
             table.rows.append([side.label, part, time, share, MEANING[part]])
+    drawn = dict.fromkeys(row["part"] for row in rows)
     hidden = [
         side.label for side, row in chosen if sum(parts(row, side.paper).values()) > (row.step_s or 0.0) * 1.001
     ]  # fmt: skip
@@ -105,9 +106,9 @@ def _parts_chart(phase: str, chosen: list[tuple[Side, Row]]) -> Chart:
             f"{', '.join(hidden)}: links overlap with computing, so the parts add up to more than the step."
         )
     return Chart(
-        id=f"gap-{phase}", title=f"{phase}, {case}: what a step consists of", kind="stack", rows=rows, marks=len(rows),
+        id=f"gap-{phase}", title=f"What a {phase} step consists of", kind="stack", rows=rows, marks=len(rows),
         table=table, alt=f"Bars of one {phase} step for each system, split into hardware, kernels, launch and links.",
-        caption="; ".join(f"{part}: {MEANING[part]}" for part in dict.fromkeys(row["part"] for row in rows)) + ".",
+        caption=f"{case}. " + "; ".join(f"{part}: {MEANING[part]}" for part in drawn) + ".",
         options={"x_title": "time of one step, s"},
     )  # fmt: skip
 
@@ -142,7 +143,7 @@ def _kernel_chart(phase: str, chosen: list[tuple[Side, Row]]) -> Chart | None:
             table.rows.append(_kernel_row(side, row, kernel))
         rows += [_bar(side.label, name, value, source_of(row)) for name, value in sums.items() if value]
     return Chart(
-        id=f"kernels-{phase}", title=f"{phase}: time of one step by kernel", kind="bars", rows=rows, marks=len(rows),
+        id=f"kernels-{phase}", title=f"Time of a {phase} step by kernel", kind="bars", rows=rows, marks=len(rows),
         table=table, alt=f"Time in each kernel of one {phase} step, by system; the {len(most)} longest and the others.",
         caption=f"The {len(most)} kernels that take the most, and the others together.",
         options={"x_title": "time in one step, s"},

@@ -37,12 +37,11 @@ def _forest(pair: list[Verdict], names: dict[str, str], number: int, table: Tabl
     return Chart(
         id=f"forest-{number}", title=f"{a} against {b}: the ratios behind the verdicts", kind="forest", rows=rows,
         marks=len(rows),
-        alt=f"{len(drawn)} ratios of {a} over {b} with their intervals; to the right {a} is better. {told}",
-        table=table,
-        options={"x_title": f"ratio (right: {a} better)"},
-        caption=f"Right of 1x {a} is better, left of it {b}; times and energies are turned round for that. Grey: equal "
-        f"within {EQUAL:.0%}. Hollow: not measured. A line is the interval; where it crosses the grey band, nobody is "
-        "told better.",
+        alt=f"{len(drawn)} ratios of {a} to {b} with their intervals; to the right {a} is better. {told}",
+        table=table, options={"better": [f"\u2190 {b} better", f"{a} better \u2192"]},
+        caption=f"Ratios of {a} to {b}, those of times, energies and costs turned round: a number above 1x is always "
+        f"in favour of {a}. Grey: equal within {EQUAL:.0%}. A line is the interval; where it reaches the grey band, "
+        "nobody is told better.",
     )  # fmt: skip
 
 
@@ -87,19 +86,21 @@ def equal(price: EqualPrice) -> str:
 
 
 def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str) -> Table:
-    """Return every verdict with its numbers."""
-    table = Table(id=name, title="All readings", columns=[
+    """Return every verdict of two systems with its numbers."""
+    a, b = verdicts[0].a, verdicts[0].b
+    table = Table(id=name, title=f"All readings of {a} and {b}", columns=[
         Column(name="axis"), Column(name="metric"), Column(name="case or target"), Column(name="per"),
-        Column(name="first"), Column(name="value", number=True), Column(name="other"),
-        Column(name="value of other", number=True), Column(name="ratio", number=True, note="first over other"),
+        Column(name=a, number=True), Column(name=b, number=True),
+        Column(name="ratio", number=True, note=f"{a} over {b}, as it is: of times less is better"),
         Column(name="reading"), Column(name="why or of what"),
     ])  # fmt: skip
     if not all(verdict.counted for verdict in verdicts):
         table.notes = ["Throughput at the same batch is left out of the verdict where service targets were read."]
     for v in verdicts:
-        listing = "; ".join(f"{case} {ratio:.2f}x" for case, ratio in v.cases.items())
+        short = short_names(list(v.cases))[0]
+        listing = "; ".join(f"{short[case]} {ratio:.2f}x" for case, ratio in v.cases.items())
         table.rows.append([
-            v.axis, v.metric, names.get(v.target, v.target), v.per, v.a, _side(v, v.a_value, v.a_source), v.b,
+            v.axis, v.metric, names.get(v.target, v.target), v.per, _side(v, v.a_value, v.a_source),
             _side(v, v.b_value, v.b_source), ratio_cell(v), v.reading,
             "; ".join(filter(None, (v.note, v.why, f"geometric mean of {len(v.cases)}: {listing}" if v.cases else ""))),
         ])  # fmt: skip
@@ -127,7 +128,7 @@ def _row(verdict: Verdict, names: dict[str, str]) -> dict[str, Any]:
         interval = None if interval is None else (1 / interval[1], 1 / interval[0])
     low, high = interval or (None, None)
     name = f"{verdict.metric}: {names.get(verdict.target, verdict.target)}"
-    shown = cells.text(ratio_cell(verdict))
+    shown = cells.text(Cell(value=ratio, unit="x", source=verdict.source))
     return {
         "row": name, "series": verdict.b, "ratio": ratio, "low": low, "high": high, "source": verdict.source,
         "reading": verdict.reading, "axis": verdict.axis,

@@ -6,6 +6,7 @@ from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.parts.numbers import derived, point
 from bench.report.rows import short_names
 from bench.report.sides import Side
+from bench.results.compare import source_of
 from bench.results.record import Row
 from bench.units import scaled
 
@@ -50,7 +51,9 @@ def _chart(side: Side, rows: list[Row], dtypes: list[str], bandwidth: float, num
         share = derived(row, None if roof is None or y.value is None else y.value / roof, "share", "no published peak")
         ceiling = Cell(value=roof, unit="FLOP/s", source=side.paper.source if roof else "missing")
         points.append(point(row.phase, x, y, f"{short[row.case_id]}, {x:.3g} FLOP a byte"))
-        table.rows.append([short[row.case_id], row.phase, derived(row, x, "FLOP/B"), y, ceiling, share])
+        table.rows.append(
+            [short[row.case_id], row.phase, Cell(value=x, unit="FLOP/B", source=source_of(row)), y, ceiling, share]
+        )
     far = max(point["x"] for point in points) * 3
     near = min(point["x"] for point in points) / 3
     flat: dict[float, list[str]] = {}
@@ -69,8 +72,17 @@ def _chart(side: Side, rows: list[Row], dtypes: list[str], bandwidth: float, num
         f"{scaled(bandwidth, 'B/s')}; {len(points)} cases.",
         caption=f"Ceilings are {basis}: {peaks}, {scaled(bandwidth, 'B/s')}. A case under the slope waits for memory, "
         "one under a flat part for arithmetic; how far below it stands is what software and launches leave.",
-        options={"roofs": roofs, "x_title": "FLOP per byte moved", "y_title": "FLOP per second"},
+        options={
+            "roofs": roofs, "x_title": "FLOP per byte moved", "y_title": "FLOP per second",
+            "slope": _slope(near, max(flat), bandwidth),
+        },
     )  # fmt: skip
+
+
+def _slope(near: float, peak: float, bandwidth: float) -> dict[str, object]:
+    """The memory's name, a third of the way up."""
+    x = near ** (2 / 3) * (peak / bandwidth) ** (1 / 3)
+    return {"x": x, "y": x * bandwidth, "text": scaled(bandwidth, "B/s")}
 
 
 def _roof(name: str, peak: float, bandwidth: float, near: float, far: float) -> dict[str, object]:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.document import Chart, Column, Section, Table
+from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.parts.numbers import derived, of, point
 from bench.report.sides import Side
+from bench.results.compare import source_of
 from bench.results.record import Row
 
 
@@ -52,8 +53,10 @@ def _curve(sides: list[Side], axis: Axis) -> Chart | None:
     family = _largest(sides, axis)
     if family is None:
         return None
+    # With it the drawing knows a time; the numbers have their own unit.
+    named_y = axis.y_title.removesuffix(", s")
     table = Table(id=f"{axis.id}-data", title=axis.title, columns=[
-        Column(name="system"), Column(name=axis.x_title, number=True), Column(name=axis.y_title, number=True),
+        Column(name="system"), Column(name=axis.x_title, number=True), Column(name=named_y, number=True),
     ])  # fmt: skip
     rows: list[dict[str, Any]] = []
     for side in sides:
@@ -61,11 +64,11 @@ def _curve(sides: list[Side], axis: Axis) -> Chart | None:
         for row in mine:
             x, y = float(getattr(row, axis.along)), of(row, axis.metric)
             rows.append(point(side.label, x, y, f"{x:,.0f} {axis.x_title}"))
-            table.rows.append([side.label, derived(row, x, "1"), y])
+            table.rows.append([side.label, Cell(value=x, unit="1", source=source_of(row)), y])
     named = f"{family[0]}, {family[1]}, {axis.fixed.replace('_', ' ')} {family[2]}"
     return Chart(
         id=axis.id, title=f"{axis.title}: {named}", kind="curve", rows=rows, marks=len(rows), table=table,
-        alt=f"{axis.y_title} against {axis.x_title}, one line a system, {len(rows)} points.",
+        alt=f"{named_y} against {axis.x_title}, one line a system, {len(rows)} points.",
         caption="A line ends where the next size no longer fits the memory, or was not run.",
         options={"x_title": axis.x_title, "y_title": axis.y_title, "x_log": True, "y_log": True},
     )  # fmt: skip

@@ -14,7 +14,7 @@ COMMON = {"series": "a", "source": "measured", "label": "a: 1"}
 ROWS = {
     "curve": [{"x": 1.0, "y": 2.0, "low": 1.0, "high": 3.0, "text": "1"}, {"x": 2.0, "y": 3.0, "low": None, "high": None, "text": "2"}],
     "roofline": [{"x": 1.0, "y": 2.0, "low": None, "high": None}],
-    "forest": [{"row": "r", "ratio": 1.2, "low": 1.1, "high": 1.3}, {"row": "s", "ratio": 0.01, "low": None, "high": None}],
+    "forest": [{"row": "r", "ratio": 1.2, "low": 1.1, "high": 1.3, "reading": "a"}, {"row": "s", "ratio": 0.01, "low": None, "high": None, "reading": "b"}],
     "dots": [{"row": "r", "value": 0.5, "low": 0.4, "high": 0.6}],
     "stack": [{"part": "p", "value": 1.0}, {"part": "q", "value": 0.0}],
     "bars": [{"part": "p", "value": 1.0}],

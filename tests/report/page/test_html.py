@@ -69,12 +69,12 @@ def test_a_shared_unit_stands_in_the_heading_and_an_interval_below_the_number(re
 
 def test_a_long_table_is_cut_and_each_piece_has_its_heading(reported):
     shown = added(reported, table(*(Cell(value=1.0, unit="s", source="measured") for _ in range(2 * CHUNK + 1))))
-    assert [f'id="{name}"' in shown for name in ("own", "own-2", "own-3", "own-4")] == [True, True, True, False]
+    assert [f'id="table-{name}"' in shown for name in ("own", "own-2", "own-3", "own-4")] == [True, True, True, False]
     assert f"Own, rows {2 * CHUNK + 1} to {2 * CHUNK + 1}" in shown
 
 
 def test_a_table_without_rows_still_has_its_heading(reported):
-    assert '<table id="own">' in added(reported, table())
+    assert '<table class="data" id="table-own">' in added(reported, table())
 
 
 def test_a_citation_is_linked(reported):
@@ -93,7 +93,7 @@ def test_every_chart_has_its_words_and_its_numbers(reported, shown):
     for section in reported.sections:
         for chart in section.charts:
             assert f'id="chart-{chart.id}"' in shown
-            assert f'id="{chart.table.id}"' in shown
+            assert f'id="table-{chart.table.id}"' in shown
     assert shown.count('role="graphics-document"') == sum(len(section.charts) for section in reported.sections)
 
 
