@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 import bench
-from bench.report.document import Chart, Report, Section
+from bench.report.document import Cell, Chart, Report, Section, every_table
 from bench.report.parts import method
 from bench.report.parts.gap import gap
 from bench.report.parts.glance import glance, listed
@@ -21,6 +21,7 @@ from bench.report.parts.work import in_short, work
 from bench.report.sides import Part, Side
 from bench.results.axes import every_verdict
 from bench.results.compare import Operand
+from bench.results.doubt import explained
 from bench.results.target import Target
 from bench.results.verdict import Verdict
 
@@ -55,7 +56,10 @@ def build(
         work(sides),
     ]  # fmt: skip
     for section in report.sections:
-        section.charts = [thinned(chart) for chart in section.charts]
+        section.charts = [_in_doubt(thinned(chart)) for chart in section.charts]
+    for _, table in every_table(report):
+        table.notes = [*explained(cell.doubt for row in table.rows for cell in row if isinstance(cell, Cell)),
+                       *table.notes]  # fmt: skip
     report.assumptions = [assumption for part in (*extra, views) for assumption in part.assumptions]
     report.glossary = method.glossary()
     report.counts = method.counts(report)
@@ -76,6 +80,12 @@ def thinned(chart: Chart) -> Chart:
     table = msgspec.structs.replace(chart.table, rows=[rows[at] for at in kept] if len(rows) == count else rows)
     drawn = [chart.rows[at] for at in kept]
     return msgspec.structs.replace(chart, rows=drawn, marks=len(drawn), caption=chart.caption + told, table=table)
+
+
+def _in_doubt(chart: Chart) -> Chart:
+    """Return a chart whose caption says what its marks in doubt are; their words have the mark, too."""
+    told = " ".join(f"{note}." for note in explained(row.get("doubt", "") for row in chart.rows))
+    return msgspec.structs.replace(chart, caption=f"{chart.caption} Hollow, {told}".strip()) if told else chart
 
 
 def _verdicts(sides: list[Side], more: list[Verdict]) -> list[Verdict]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.report.document import Cell, Interval, Table
+from bench.results import doubt
 from bench.units import MISSING, percent, scaled, seconds, three_digits
 
 # What stands before a number that was not measured.
@@ -29,13 +30,18 @@ def mark(source: str) -> str:
 
 
 def text(cell: Cell, *, bare: bool = False) -> str:
-    """Return a cell with its mark and unit, for example "~437 tok/s"; "-" where it has no value.
+    """Return a cell with its marks and unit, for example "~437 tok/s"; "-" where it has no value.
 
     bare: without the unit, which stands in the heading (see `shared_unit`).
     """
     if cell.value is None:
         return MISSING
-    return mark(cell.source) + number(cell.value, "" if bare else cell.unit)
+    return marks(cell) + number(cell.value, "" if bare else cell.unit)
+
+
+def marks(cell: Cell) -> str:
+    """Return what stands before a cell's number: the mark of its source, and that of doubt."""
+    return mark(cell.source) + (doubt.MARK if cell.doubt else "")
 
 
 def shared_unit(table: Table, index: int) -> str:

@@ -6,6 +6,7 @@ from bench.report.layout import Column, Table
 from bench.report.rows import by_reason, short_names
 from bench.results.axes import SAME_BATCH, every_verdict
 from bench.results.compare import Compared, Comparison
+from bench.results.doubt import MARK, explained
 from bench.results.verdict import AXES, Verdict, summary
 from bench.units import MISSING, seconds, three_digits
 
@@ -28,10 +29,10 @@ def comparison_table(comparison: Comparison) -> Table:
     for line in comparison.lines:
         table.rows.append([
             short[line.case_id], line.b_label if several else "", KINDS[line.metric], _units(line),
-            _value(line, line.a, line.a_source), _value(line, line.b, line.b_source),
-            f"{_step(line.a_step_s, line.a_source)} | {_step(line.b_step_s, line.b_source)}",
-            MISSING if line.ratio is None else f"{line.ratio:.2f}x", _interval(line), line.reading, _source(line),
+            _value(line, line.a, line.a_source, line.a_doubt), _value(line, line.b, line.b_source, line.b_doubt),
+            _step(line), _ratio(line), _interval(line), line.reading, _source(line),
         ])  # fmt: skip
+    table.notes += _in_doubt(comparison)
     return table
 
 
@@ -51,9 +52,9 @@ def target_table(comparison: Comparison) -> Table:
     for line in comparison.lines:
         table.rows.append([
             short[line.case_id], line.b_label if several else "", _units(line), _pair(line.a_dtype, line.b_dtype),
-            _value(line, line.a, line.a_source), _value(line, line.b, line.b_source),
-            _pair(str(line.a_batch), str(line.b_batch)), MISSING if line.ratio is None else f"{line.ratio:.2f}x",
-            _interval(line), line.reading, f"{_rate(line.a_per_tflops)} | {_rate(line.b_per_tflops)}",
+            _value(line, line.a, line.a_source, line.a_doubt), _value(line, line.b, line.b_source, line.b_doubt),
+            _pair(str(line.a_batch), str(line.b_batch)), _ratio(line), _interval(line), line.reading,
+            f"{_rate(line.a_per_tflops)} | {_rate(line.b_per_tflops)}",
             _pair(line.a_bound or MISSING, line.b_bound or MISSING),
         ])  # fmt: skip
     table.notes += [
@@ -62,6 +63,7 @@ def target_table(comparison: Comparison) -> Table:
     ]
     if any("interpolated" in (line.a_source, line.b_source) for line in comparison.lines):
         table.notes.append("≈ interpolated: on a straight line between two measured batches, not measured itself.")
+    table.notes += _in_doubt(comparison)
     if comparison.apart:
         table.notes += ["", f"no batch in time, or not to be modelled ({len(comparison.apart)}):"]
         table.notes += _reasons(comparison)
@@ -131,18 +133,34 @@ def _source(line: Compared) -> str:
     return line.a_source if line.a_source == line.b_source else f"{line.a_source} | {line.b_source}"
 
 
-def _value(line: Compared, value: float | None, source: str) -> str:
+def _value(line: Compared, value: float | None, source: str, in_doubt: str) -> str:
     if value is None:
         return MISSING
-    return _mark(source) + (seconds(value) if line.metric == "step_s" else three_digits(value))
+    return _mark(source, in_doubt) + (seconds(value) if line.metric == "step_s" else three_digits(value))
 
 
-def _step(step_s: float | None, source: str) -> str:
-    return MISSING if step_s is None else _mark(source) + seconds(step_s)
+def _step(line: Compared) -> str:
+    a, b = (
+        MISSING if step_s is None else _mark(source, in_doubt) + seconds(step_s)
+        for step_s, source, in_doubt in (
+            (line.a_step_s, line.a_source, line.a_doubt), (line.b_step_s, line.b_source, line.b_doubt)
+        )
+    )  # fmt: skip
+    return f"{a} | {b}"
 
 
-def _mark(source: str) -> str:
-    return MARKS.get(source.partition(":")[0], "")
+def _ratio(line: Compared) -> str:
+    if line.ratio is None:
+        return MISSING
+    return f"{MARK if line.a_doubt or line.b_doubt else ''}{line.ratio:,.2f}x"
+
+
+def _mark(source: str, in_doubt: str) -> str:
+    return MARKS.get(source.partition(":")[0], "") + (MARK if in_doubt else "")
+
+
+def _in_doubt(comparison: Comparison) -> list[str]:
+    return explained(word for line in comparison.lines for word in (line.a_doubt, line.b_doubt))
 
 
 def _interval(line: Compared) -> str:

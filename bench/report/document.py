@@ -35,6 +35,7 @@ class Cell(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     unit: "s", "tok/s", "FLOP/s", "B/s", "B", "W", "J/token", "share" (shown as %), "x" (a ratio), "1" (a count),
         "USD", "USD/h", "USD/Mtok" and so on for other currencies.
+    doubt: why nothing may be concluded from it, a word of bench.results.doubt; "" for a number like any other.
     source: one of bench.results.verdict.SOURCES; a derived number has the least sure of its inputs (`worst`).
     cite: number of a citation in `Report.citations`, counted from 1.
     """
@@ -43,6 +44,7 @@ class Cell(msgspec.Struct, kw_only=True, omit_defaults=True):
     unit: str
     source: str = "missing"
     interval: Interval | None = None
+    doubt: str = ""
     note: str = ""
     cite: int | None = None
     id: str | None = None

@@ -17,7 +17,7 @@ from bench.report.terminal import markdown as table_markdown
 from bench.results.verdict import AXES, summary
 
 CSV_COLUMNS = (
-    "section", "table", "row", "column", "text", "value", "unit", "source", "low", "high", "note", "citation",
+    "section", "table", "row", "column", "text", "value", "unit", "source", "low", "high", "note", "citation", "doubt",
 )  # fmt: skip
 _MARKED = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>#|"})
 
@@ -42,11 +42,11 @@ def as_csv(report: Report) -> str:
 
 def _csv_cell(cell: str | Cell, report: Report) -> list[object]:
     if isinstance(cell, str):
-        return [guarded(cell), "", "", "", "", "", "", ""]
+        return [guarded(cell), "", "", "", "", "", "", "", ""]
     low, high = cell.interval or (None, None)
     cited = "" if cell.cite is None else report.citations[cell.cite - 1]
     source = "missing" if cell.value is None else cell.source
-    return ["", cell.value, cell.unit, source, low, high, guarded(cell.note), guarded(cited)]
+    return ["", cell.value, cell.unit, source, low, high, guarded(cell.note), guarded(cited), cell.doubt]
 
 
 def guarded(value: object) -> object:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
 
 from bench.errors import listed
 from bench.report.layout import Column, Table
+from bench.results import doubt
 from bench.results.compare import INTERPOLATED, source_of
 from bench.results.record import Row, Run
 from bench.units import MISSING, data_size, percent, scaled, seconds, three_digits
@@ -73,8 +75,8 @@ def run_table(rows: list[Row]) -> Table:
 
 
 def mark(row: Row) -> str:
-    """Return what stands before a number that was not measured."""
-    return {"modelled": "~", "published": "^"}.get(row.source, "")
+    """Return what stands before a number that was not measured, or that is in doubt."""
+    return {"modelled": "~", "published": "^"}.get(row.source, "") + (doubt.MARK if doubt.doubt(row) else "")
 
 
 def rate(row: Row) -> str:
@@ -95,13 +97,15 @@ def rate(row: Row) -> str:
 
 
 def plus_minus(row: Row) -> str:
-    """Return half the interval as a percentage, or both sides where they differ much."""
+    """Return half the interval as a percentage, or its ends where they differ much: "-4% to +12%", "0.96x to 14.9x"."""
     if row.interval is None or not row.step_s:
         return MISSING
     below, above = 1 - row.interval[0] / row.step_s, row.interval[1] / row.step_s - 1
     if math.isclose(below, above, rel_tol=0.5) or max(below, above) < 0.02:
         return percent((below + above) / 2)
-    return f"{-below:+.0%} {above:+.0%}"
+    if above > 1:
+        return f"{three_digits(1 - below)}x to {three_digits(1 + above)}x"
+    return f"{-below:+.0%} to {above:+.0%}"
 
 
 def utilization(row: Row, key: str) -> str:
@@ -152,8 +156,9 @@ def notes(rows: list[Row]) -> list[str]:
         found.append(f"energy is measured, over the timed window: {basis or 'what the sensor covers is not told'}")
     for reason in dict.fromkeys(row.launch_reason for row in rows if row.launch_reason):
         found.append(f"eager: {reason}")
-    if any(flag.startswith("unstable") for row in rows for flag in row.flags):
-        found.append("unstable: the interval is wider than 3 % to a side; see: bench doctor")
+    found += doubt.explained(map(doubt.doubt, rows))
+    if any(flag.startswith(doubt.UNSTABLE) for row in rows for flag in row.flags):
+        found.append(f"{doubt.UNSTABLE}: {doubt.UNSTABLE_WORDS}")
     scopes = dict.fromkeys(row.scope for row in rows if row.scope)
     found += [f"covers: {scope}" for scope in scopes]
     found += by_reason(
@@ -200,8 +205,9 @@ def summary_line(rows: list[Row]) -> str:
     for row in rows:
         key = row.source if row.status == "ok" else row.status
         counts[key] = counts.get(key, 0) + 1
-    unstable = sum("unstable" in row.flags for row in rows)
-    parts = [f"{count} {key}" for key, count in counts.items()] + ([f"{unstable} of them unstable"] if unstable else [])
+    odd = Counter(flag for row in rows for flag in row.flags if flag in (doubt.UNSTABLE, *doubt.WORDS))
+    parts = [f"{count:,} {key}" for key, count in counts.items()]
+    parts += [f"{odd[flag]:,} of them {flag}" for flag in (doubt.UNSTABLE, *doubt.WORDS) if odd[flag]]
     return ", ".join(parts) or "no rows"
 
 
@@ -216,7 +222,7 @@ def as_jsonl(rows: list[Row]) -> str:
 
 
 def as_csv(rows: list[Row]) -> str:
-    """Return rows as CSV: every plain column, numbers as numbers, lists left to JSON."""
+    """Return rows as CSV: every plain column, numbers as numbers, flags joined, other lists left to JSON."""
     listed = {
         "tier_shares",
         "samples_s",
@@ -233,10 +239,11 @@ def as_csv(rows: list[Row]) -> str:
     names = [name for name in Row.__struct_fields__ if name not in listed]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*names, "interval_low_s", "interval_high_s"])
+    writer.writerow([*names, "interval_low_s", "interval_high_s", "flags", "doubt"])
     for row in rows:
         low, high = row.interval or (None, None)
-        writer.writerow([*(_cell(getattr(row, name)) for name in names), low, high])
+        told = _cell(", ".join(row.flags)), doubt.doubt(row)
+        writer.writerow([*(_cell(getattr(row, name)) for name in names), low, high, *told])
     return out.getvalue().rstrip("\n")
 
 

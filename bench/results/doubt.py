@@ -40,10 +40,10 @@ def explained(words: Iterable[str]) -> list[str]:
     return [f"{MARK} {word}: {what}" for word, what in WORDS.items() if word in found]
 
 
-def left_out(words: Iterable[str]) -> str:
+def left_out(words: Iterable[str], noun: str = "reading") -> str:
     """Return how many readings stand for nothing because of doubt: "2 readings left out: disturbed"."""
     every = list(words)
-    return f"{counted(len(every), 'reading')} left out: {listed(word for word in WORDS if word in every)}"
+    return f"{counted(len(every), noun)} left out: {listed(word for word in WORDS if word in every)}"
 
 
 def _in_most(word: str, row: Row) -> bool:

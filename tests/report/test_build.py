@@ -3,8 +3,10 @@
 import msgspec
 import pytest
 
+from bench.report import cells
 from bench.report.build import MOST_POINTS, build, thinned
-from bench.report.document import Chart, Report, Table, every_cell
+from bench.report.document import Chart, Report, Table, every_cell, every_table
+from bench.report.forms import as_markdown
 from bench.report.sides import Part
 from bench.results.verdict import AXES, Verdict
 
@@ -25,9 +27,9 @@ def test_the_first_side_is_twice_as_fast_and_one_was_modelled(reported):
 
 
 def test_each_number_is_counted_by_its_source(reported):
-    cells = every_cell(reported)
-    assert sum(reported.counts.values()) == len(cells)
-    assert reported.counts["missing"] == sum(cell.value is None for cell in cells)
+    every = every_cell(reported)
+    assert sum(reported.counts.values()) == len(every)
+    assert reported.counts["missing"] == sum(cell.value is None for cell in every)
     assert reported.counts["measured"] > 0
     assert reported.counts["modelled"] > 0
 
@@ -135,3 +137,50 @@ def test_a_curve_over_the_batch_needs_two_batches_of_one_side(two):
     for side in two:
         side.sweep = side.rows[:1]
     assert not [c for c in rebuilt(two).sections[1].charts if c.kind == "curve"]
+
+
+@pytest.fixture
+def in_doubt(two):
+    """Return a report whose first side was disturbed while its largest batch was timed."""
+    two[0].rows[2].flags = ["disturbed"]
+    return rebuilt(two)
+
+
+def test_a_number_in_doubt_has_its_mark_and_footnote_wherever_it_stands(in_doubt):
+    found = [table for _, table in every_table(in_doubt) for row in table.rows if "3,200 tok/s" in " ".join(words(row))]
+    assert {table.id for table in found} == {"cases", "frontier-1-data", "normalized"}
+    for table in found:
+        shown = [cell for row in table.rows for cell in words(row) if "3,200 tok/s" in cell]
+        assert shown == ["?3,200 tok/s"] * len(shown), table.id
+        assert sum(note.startswith("? disturbed: others took cores") for note in table.notes) == 1, table.id
+
+
+def test_a_mark_in_doubt_is_told_in_the_words_of_its_picture(in_doubt):
+    charts = {chart.id: chart for section in in_doubt.sections for chart in section.charts}
+    assert [row["label"].partition(": ")[2][:1] for row in charts["frontier-1"].rows] == ["2", "1", "?", "~", "~", "~"]
+    assert "Hollow, ? disturbed: others took cores" in charts["frontier-1"].caption
+    assert "?" not in charts["forest-1"].alt
+
+
+def test_a_case_in_doubt_is_out_of_the_mean_and_stays_in_the_table(in_doubt):
+    rate = in_doubt.verdicts[0]
+    assert len(rate.cases) == 2
+    assert rate.left_out == {"tiny-decode[b=32,ctx=1k,bf16]": (pytest.approx(2.0), "disturbed")}
+    text = as_markdown(in_doubt)
+    assert "geometric mean of 2, 1 case left out: disturbed (tiny-decode\\[b=32,ctx=1k,bf16\\] ?2.00x)" in text
+
+
+def test_where_every_case_is_in_doubt_the_verdict_is_none_and_the_ratio_stays_with_its_mark(two):
+    for row in two[0].rows:
+        row.flags = ["disturbed"]
+    report = rebuilt(two)
+    assert {v.reading for v in report.verdicts if v.ratio is not None} == {"cannot tell: disturbed"}
+    assert "better by" not in as_markdown(report)
+    (section,) = [each for each in report.sections if each.id == "ratios"]
+    assert section.charts == []
+    assert section.text == ["a and b: every ratio is in doubt, so there is no picture of ratios."]
+    assert "~?2.00x" in words(section.tables[0].rows[0])
+
+
+def words(row):
+    return [cell if isinstance(cell, str) else cells.text(cell) for cell in row]

@@ -17,6 +17,8 @@ from bench.report.document import Cell, Column, Table
         (Cell(value=16.0, unit="1", source="measured"), "16"),
         (Cell(value=3e14, unit="FLOP/s", source="measured"), "300 TFLOP/s"),
         (Cell(value=None, unit="s", note="not run"), "-"),
+        (Cell(value=158.49, unit="x", source="measured", doubt="disturbed"), "?158.49x"),
+        (Cell(value=0.0123, unit="s", source="interpolated", doubt="busy"), "≈?12.3 ms"),
     ],
 )
 def test_a_number_carries_its_mark_and_unit(cell, words):

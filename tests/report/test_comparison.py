@@ -137,3 +137,14 @@ def test_the_axes_are_read_by_the_rules_of_reports(sides):
     assert lines[1] == "    throughput        estimated: ascend-910c better by 1.25x"
     assert lines[4].startswith("    energy            power was not measured on both sides")
     assert len(lines) == 6
+
+
+def test_a_number_in_doubt_keeps_its_ratio_with_the_mark_and_a_footnote(row):
+    a = row(output_tokens_per_s=15849.0, step_s=0.01, interval=(0.01, 0.01), flags=["disturbed"])
+    b = row(output_tokens_per_s=100.0, step_s=1.0, interval=(1.0, 1.0))
+    compared = compare([Operand("A", [a]), Operand("B", [b])])
+    (line,) = cells(compared)
+    assert (line["A"], line["B"], line["step"]) == ("?15,849", "100", "?10.0 ms | 1.00 s")
+    assert (line["ratio"], line["reading"]) == ("?158.49x", "cannot tell: disturbed")
+    assert [note[:12] for note in comparison_table(compared).notes] == ["? disturbed:"]
+    assert "    throughput        cannot tell: disturbed" in axis_lines(compared, None)

@@ -203,7 +203,8 @@ def test_a_rate_is_of_what_the_row_is_about(fields, text, row):
         ((0.99, 1.01), "1.0%"),
         ((0.995, 1.001), "0.3%"),
         ((0.9, 1.1), "10%"),
-        ((0.98, 1.10), "-2% +10%"),
+        ((0.98, 1.10), "-2% to +10%"),
+        ((0.96, 14.89), "0.96x to 14.9x"),
         (None, "-"),
     ],
 )
@@ -339,6 +340,17 @@ def test_the_last_line_counts_rows_by_kind(mixed):
     assert summary_line(mixed) == "3 measured, 1 modelled, 1 skipped, 1 oom, 1 of them unstable"
 
 
+def test_rows_beside_which_others_were_at_work_are_counted_marked_and_explained(row):
+    rows = [row(step_s=0.01, flags=["unstable", "disturbed"]), row(case_id="b", step_s=0.02)]
+    assert summary_line(rows) == "2 measured, 1 of them unstable, 1 of them disturbed"
+    assert [line[2] for line in run_table(rows).rows] == ["?10.0 ms", "20.0 ms"]
+    assert [note[:12] for note in notes(rows) if note.startswith("?")] == ["? disturbed:"]
+    assert [(each["flags"], each["doubt"]) for each in read_csv(rows)] == [
+        ("unstable, disturbed", "disturbed"),
+        ("", ""),
+    ]
+
+
 def test_no_rows_are_no_rows():
     assert summary_line([]) == "no rows"
 
@@ -357,7 +369,7 @@ def test_a_cell_holds_one_value_lists_and_tables_are_left_to_json(row):
     )  # fmt: skip
     (record,) = read_csv([filled])
     assert [name for name, cell in record.items() if cell[:1] in ("[", "{", "(")] == []
-    assert not {"samples_s", "flags", "notes", "deployment", "operators", "tier_shares", "interval"} & set(record)
+    assert not {"samples_s", "notes", "deployment", "operators", "tier_shares", "interval"} & set(record)
 
 
 def test_every_plain_field_has_a_column(row):

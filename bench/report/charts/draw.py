@@ -54,8 +54,8 @@ def _styled(row: dict[str, Any], palette: Palette, series: list[str]) -> dict[st
     part = row.get("part")
     index = series.index(part if part in series else row["series"])
     colour = palette.colour(index)
-    measured = row["source"] == "measured"
-    # Hollow: not measured. A bar keeps a tint of its colour, to be told from the others.
+    measured = row["source"] == "measured" and not row.get("doubt")
+    # Hollow: not measured, or in doubt. A bar keeps a tint of its colour, to be told from the others.
     return row | {"colour": colour, "fill": colour if measured else palette.paper, "tint": 1.0 if measured else TINT,
                   "shape": shape(index)}  # fmt: skip
 

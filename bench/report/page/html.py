@@ -48,7 +48,7 @@ def page(report: Report) -> str:
         pictures=pictures,
         pairs=pairs(report.verdicts), readings=len([each for each in report.verdicts if each.metric and each.counted]),
         facts=list(dict.fromkeys(name for system in report.systems for name in system.facts)),
-        chunk=CHUNK, text=cells.text, mark=cells.mark, legend=cells.LEGEND, plain=_plain,
+        chunk=CHUNK, text=cells.text, marks=cells.marks, legend=cells.LEGEND, plain=_plain,
         interval=lambda cell, unit: cells.interval_text(cell.interval, "" if unit else cell.unit),
         units_of=lambda table: [cells.shared_unit(table, index) for index in range(len(table.columns))],
         notes_of=lambda table: notes.setdefault(table.id, _notes(table)),

@@ -9,7 +9,8 @@ from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.parts.numbers import derived
 from bench.report.rows import short_names
 from bench.report.sides import Paper, Side
-from bench.results.compare import source_of
+from bench.results.compare import basis_of, source_of
+from bench.results.doubt import doubt
 from bench.results.record import KernelCost, Row
 
 HARDWARE, KERNELS, LAUNCH, LINKS, REST = (
@@ -93,7 +94,7 @@ def _parts_chart(phase: str, chosen: list[tuple[Side, Row]]) -> Chart:
     for side, row in chosen:
         whole = row.step_s or 1.0
         for part, taken in parts(row, side.paper).items():
-            rows.append(_bar(side.label, part, taken, source_of(row)))
+            rows.append(_bar(side.label, part, taken, source_of(row), doubt(row)))
             time, share = derived(row, taken, "s"), derived(row, taken / whole, "share")
             time.interval = share.interval = None
             table.rows.append([side.label, part, time, share, MEANING[part]])
@@ -113,10 +114,10 @@ def _parts_chart(phase: str, chosen: list[tuple[Side, Row]]) -> Chart:
     )  # fmt: skip
 
 
-def _bar(series: str, part: str, value: float, source: str) -> dict[str, Any]:
-    cell = Cell(value=value, unit="s", source=source)
+def _bar(series: str, part: str, value: float, source: str, in_doubt: str = "") -> dict[str, Any]:
+    cell = Cell(value=value, unit="s", source=source, doubt=in_doubt)
     return {
-        "series": series, "part": part, "value": value, "source": source,
+        "series": series, "part": part, "value": value, "source": source, "doubt": in_doubt,
         "label": f"{series}, {part}: {cells.text(cell)}",
     }  # fmt: skip
 
@@ -175,7 +176,8 @@ def _sentence(phase: str, chosen: list[tuple[Side, Row]]) -> list[str]:
         slow, fast = (first.label, other.label) if whole > 0 else (other.label, first.label)
         shares = sorted(((mine[part] - theirs[part]) / whole, part) for part in mine) if whole else []
         listing = ", ".join(f"{part} {round(share, 2) + 0.0:+.0%}" for share, part in reversed(shares))
-        front = "" if row.source == its.source == "measured" else "estimated: "
+        basis = basis_of(row, its)
+        front = f"in doubt ({basis.doubt}): " if basis.doubt else basis.front
         told.append(
             f"{front}{phase}: a step of {slow} takes {cells.number(abs(whole), 's')} longer than one of {fast} "
             f"(one device, before overlap). Of that: {listing}."

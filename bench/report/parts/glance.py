@@ -8,6 +8,7 @@ from typing import Any
 from bench.report import cells
 from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.rows import short_names
+from bench.results.doubt import MARK, left_out
 from bench.results.reading import EQUAL
 from bench.results.verdict import EqualPrice, Verdict
 
@@ -21,17 +22,20 @@ def glance(verdicts: list[Verdict]) -> Section:
     for number, other in enumerate(dict.fromkeys(verdict.b for verdict in verdicts), 1):
         pair = [verdict for verdict in verdicts if verdict.b == other]
         table = verdict_table(pair, names, f"ratios-{number}")
-        if any(verdict.ratio and verdict.counted for verdict in pair):
+        if any(map(_drawn, pair)):
             section.charts.append(_forest(pair, names, number, table))
-        else:
-            section.text.append(f"{pair[0].a} and {other}: no case has a number on both sides, so there is no ratio.")
-            section.tables.append(table)
+            continue
+        why = "every ratio is in doubt" if any(v.doubt for v in pair) else "no case has a number on both sides"
+        section.text.append(f"{pair[0].a} and {other}: {why}, so there is no picture of ratios.")
+        section.tables.append(table)
     return section
 
 
 def _forest(pair: list[Verdict], names: dict[str, str], number: int, table: Table) -> Chart:
     a, b = pair[0].a, pair[0].b
-    drawn = [verdict for verdict in pair if verdict.ratio and verdict.counted]
+    drawn = [verdict for verdict in pair if _drawn(verdict)]
+    doubts = [verdict.doubt for verdict in pair if verdict.doubt]
+    in_doubt = f" {left_out(doubts)}; its ratio is in the table." if doubts else ""
     rows = [_row(verdict, names) for verdict in drawn]
     told = "; ".join(f"{row['row']}: {row['ratio']:.2f} ({row['source']})" for row in rows[:MOST_TOLD])
     return Chart(
@@ -41,8 +45,13 @@ def _forest(pair: list[Verdict], names: dict[str, str], number: int, table: Tabl
         table=table, options={"better": [f"\u2190 {b} better", f"{a} better \u2192"]},
         caption=f"Ratios of {a} to {b}, those of times, energies and costs turned round: a number above 1x is always "
         f"in favour of {a}. Grey: equal within {EQUAL:.0%}. A line is the interval; where it reaches the grey band, "
-        "nobody is told better.",
+        f"nobody is told better.{in_doubt}",
     )  # fmt: skip
+
+
+def _drawn(verdict: Verdict) -> bool:
+    """Whether a ratio is in the picture: one in doubt, which may be anything, would only stretch its axis."""
+    return bool(verdict.ratio) and verdict.counted and not verdict.doubt
 
 
 def listed(names: Iterable[str]) -> str:
@@ -67,15 +76,22 @@ def shortened(verdicts: list[Verdict]) -> dict[str, str]:
 
 def sentence(verdict: Verdict, names: dict[str, str]) -> str:
     """Return one reading in a line: of what, the ratio with its interval, the words."""
-    of_many = f", geometric mean of {len(verdict.cases)}" if verdict.cases else ""
-    what = f"{verdict.metric}, {names.get(verdict.target, verdict.target)}{of_many}"
-    what += f"; {verdict.note}" if verdict.note else ""
+    what = what_of(verdict, names)
     if verdict.equal is not None:
         return f"estimated: {equal(verdict.equal)}: {what}"
     if verdict.ratio is None:
         return f"{verdict.reading} ({verdict.why}): {what}"
     spread = f", {cells.interval_text(verdict.interval, 'x')}" if verdict.interval else ""
-    return f"{verdict.reading} (ratio {verdict.ratio:.2f}x{spread}): {what}"
+    in_doubt = MARK if verdict.doubt else ""
+    return f"{verdict.reading} (ratio {in_doubt}{verdict.ratio:.2f}x{spread}): {what}"
+
+
+def what_of(verdict: Verdict, names: dict[str, str]) -> str:
+    """Return what a reading is of, in words."""
+    of_many = f", geometric mean of {len(verdict.cases)}" if verdict.cases else ""
+    of_many += f", {_left_out(verdict)}" if verdict.left_out else ""
+    note = f"; {verdict.note}" if verdict.note else ""
+    return f"{verdict.metric}, {names.get(verdict.target, verdict.target)}{of_many}{note}"
 
 
 def equal(price: EqualPrice) -> str:
@@ -100,25 +116,47 @@ def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str) -> 
         short = short_names(list(v.cases))[0]
         listing = "; ".join(f"{short[case]} {ratio:.2f}x" for case, ratio in v.cases.items())
         table.rows.append([
-            v.axis, v.metric, names.get(v.target, v.target), v.per, _side(v, v.a_value, v.a_source),
-            _side(v, v.b_value, v.b_source), ratio_cell(v), v.reading,
-            "; ".join(filter(None, (v.note, v.why, f"geometric mean of {len(v.cases)}: {listing}" if v.cases else ""))),
+            v.axis, v.metric, names.get(v.target, v.target), v.per,
+            _side(v, v.a_value, v.a_source, v.a_doubt, v.a_id), _side(v, v.b_value, v.b_source, v.b_doubt, v.b_id),
+            ratio_cell(v), v.reading,
+            "; ".join(filter(None, (
+                v.note, v.why, f"geometric mean of {len(v.cases)}: {listing}" if v.cases else "",
+                _left_out(v) if v.left_out else "",
+            ))),
         ])  # fmt: skip
     return table
+
+
+def _left_out(verdict: Verdict) -> str:
+    """The cases in doubt that a mean is not of."""
+    short = short_names(list(verdict.left_out))[0]
+    told = "; ".join(f"{short[case]} {MARK}{ratio:.2f}x" for case, (ratio, _) in verdict.left_out.items())
+    return f"{left_out((word for _, word in verdict.left_out.values()), 'case')} ({told})"
 
 
 def ratio_cell(verdict: Verdict) -> Cell:
     """Return a verdict's ratio as a cell."""
     if verdict.ratio is None:
         return Cell(value=None, unit="x", note=verdict.why)
-    return Cell(value=verdict.ratio, unit="x", source=verdict.source, interval=verdict.interval)
+    cell = Cell(value=verdict.ratio, unit="x", source=verdict.source, interval=verdict.interval, doubt=verdict.doubt)
+    if name := ratio_id(verdict):
+        cell.id, cell.formula = name, f"{verdict.a_id} / {verdict.b_id}"
+        if verdict.interval is not None:
+            low, high = (f"{cell.formula} * {end / verdict.ratio!r}" for end in verdict.interval)
+            cell.ends = (low, high)
+    return cell
 
 
-def _side(verdict: Verdict, value: float | None, source: str) -> Cell:
+def ratio_id(verdict: Verdict) -> str:
+    """Return the name of the cell of a ratio that follows from assumptions, "" for any other."""
+    return f"{verdict.a_id}_over_{verdict.b_id}" if verdict.ratio and verdict.a_id and verdict.b_id else ""
+
+
+def _side(verdict: Verdict, value: float | None, source: str, doubt: str, name: str) -> Cell:
     if value is None:
         why = "see the cases of the geometric mean" if verdict.cases else verdict.why
         return Cell(value=None, unit=verdict.unit, note=why)
-    return Cell(value=value, unit=verdict.unit, source=source)
+    return Cell(value=value, unit=verdict.unit, source=source, doubt=doubt, formula=name or None)
 
 
 def _row(verdict: Verdict, names: dict[str, str]) -> dict[str, Any]:

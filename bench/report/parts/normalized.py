@@ -6,6 +6,7 @@ from bench.report.document import Assumption, Cell, Column, Section, Table
 from bench.report.rows import short_names
 from bench.report.sides import Part, Side
 from bench.results.compare import source_of
+from bench.results.doubt import doubt
 from bench.results.normalize import Normalized, normalized
 from bench.results.record import Row
 
@@ -73,4 +74,7 @@ def _line(side: Side, row: Row, name: str, number: int) -> list[str | Cell]:
 
 def _cell(row: Row, number: Normalized) -> Cell:
     source = "missing" if number.value is None else source_of(row)
-    return Cell(value=number.value, unit=number.unit, source=source, interval=number.interval, note=number.basis)
+    return Cell(
+        value=number.value, unit=number.unit, source=source, interval=number.interval, doubt=doubt(row),
+        note=number.basis,
+    )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 from bench.report import cells
 from bench.report.document import Cell, Interval
 from bench.results.compare import TIMES, source_of
+from bench.results.doubt import doubt
 from bench.results.record import Row
 
 UNITS = {
@@ -15,8 +16,9 @@ UNITS = {
     "mfu_achieved": "share", "mbu_achieved": "share", "joules_per_token": "J/token", "power_w": "W",
     "p90_s": "s", "p99_s": "s", "imbalance": "1", "batch": "1", "memory_bytes": "B",
 }  # fmt: skip
-# Known from the definition without any timing, or quantiles, which have no interval of the median's.
-CERTAIN = ("batch", "memory_bytes", "imbalance", "p90_s", "p99_s")
+# Known from the definition without any timing; quantiles have no interval of the median's either.
+CERTAIN = ("batch", "memory_bytes", "imbalance")
+WITHOUT_INTERVAL = (*CERTAIN, "p90_s", "p99_s")
 PER_PHASE = {"prefill": "prompt_tokens_per_s", "decode": "output_tokens_per_s"}
 
 
@@ -27,8 +29,9 @@ def of(row: Row | None, metric: str, why: str = "") -> Cell:
     if row is None or value is None:
         reason = why if row is None else why or row.reason or ""
         return Cell(value=None, unit=unit, note=reason)
-    interval = None if metric in CERTAIN else interval_of(row, float(value), metric)
-    return Cell(value=float(value), unit=unit, source=source_of(row), interval=interval)
+    interval = None if metric in WITHOUT_INTERVAL else interval_of(row, float(value), metric)
+    told = "" if metric in CERTAIN else doubt(row)
+    return Cell(value=float(value), unit=unit, source=source_of(row), interval=interval, doubt=told)
 
 
 def interval_of(row: Row, value: float, metric: str) -> Interval | None:
@@ -45,7 +48,7 @@ def derived(row: Row, value: float | None, unit: str, note: str = "", *, time: b
     if value is None:
         return Cell(value=None, unit=unit, note=note)
     interval = interval_of(row, value, "step_s" if time else "rate")
-    return Cell(value=value, unit=unit, source=source_of(row), interval=interval, note=note)
+    return Cell(value=value, unit=unit, source=source_of(row), interval=interval, note=note, doubt=doubt(row))
 
 
 def point(series: str, x: float, y: Cell, what: str, **more: Any) -> dict[str, Any]:
@@ -54,7 +57,8 @@ def point(series: str, x: float, y: Cell, what: str, **more: Any) -> dict[str, A
     label = f"{series}, {what}: {cells.text(y)}" + (
         f" ({cells.interval_text(y.interval, y.unit)})" if y.interval else ""
     )
-    return {"series": series, "x": x, "y": y.value, "low": low, "high": high, "source": y.source, "label": label} | more
+    told = {"series": series, "x": x, "y": y.value, "low": low, "high": high, "source": y.source, "label": label}
+    return told | ({"doubt": y.doubt} if y.doubt else {}) | more
 
 
 def rate_of(row: Row) -> str:

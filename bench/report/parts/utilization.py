@@ -72,7 +72,8 @@ def _dots(sides: list[Side], phase: str, metric: str, title: str, name: str, uni
             low, high = cell.interval or (None, None)
             rows.append({
                 "row": short[row.case_id], "series": side.label, "value": cell.value, "low": low, "high": high,
-                "source": cell.source, "label": f"{side.label}, {short[row.case_id]}: {cells.text(cell)}",
+                "source": cell.source, "doubt": cell.doubt,
+                "label": f"{side.label}, {short[row.case_id]}: {cells.text(cell)}",
             })  # fmt: skip
     left = len({row.case_id for _, row in pairs}) - len(shown)
     return Chart(

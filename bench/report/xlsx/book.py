@@ -106,7 +106,8 @@ class Writer:
             low, high = verdict.interval or (None, None)
             self._row(sheet, row, [
                 verdict.axis, verdict.metric, verdict.target, verdict.a, verdict.b, verdict.a_value, verdict.b_value,
-                verdict.unit, verdict.ratio, low, high, verdict.reading, verdict.source, verdict.per,
+                verdict.unit, verdict.ratio, low, high, verdict.reading,
+                ", ".join(filter(None, (verdict.source, verdict.doubt))), verdict.per,
                 "; ".join(filter(None, (verdict.note, verdict.why))),
             ])  # fmt: skip
         row += 2
@@ -196,7 +197,7 @@ class Writer:
 
     def _cell(self, sheet: Any, row: int, column: int, cell: Cell, beside: tuple[str, ...], noted: bool) -> None:
         known = cell.value is not None and math.isfinite(cell.value)
-        source = cell.source if known else "missing"
+        source = ", ".join(filter(None, (cell.source, cell.doubt))) if known else "missing"
         if known and cell.value is not None:
             look = self._look(cell)
             if cell.formula is not None:
@@ -223,7 +224,7 @@ class Writer:
         """Return a number's format: as large as it is, and in italics where it was not measured."""
         value = cell.value if cell.value is not None and math.isfinite(cell.value) else 0.0
         form = number_format(value, cell.unit)
-        italic = cell.source != "measured"
+        italic = cell.source != "measured" or cell.doubt != ""
         return self.format(f"{form} {italic}", num_format=form, italic=italic)
 
     def _row(self, sheet: Any, row: int, values: list[Any], look: Any = None) -> None:
