@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from bench.commands import options
 from bench.errors import DefinitionError
 from bench.project import runs_folder
 
+# What a run decides when it begins, sweep flags aside.
+PLANNED = ("names", "devices", "sessions", "check")
+
 
 @click.command(name="run")
-@click.argument("names", nargs=-1, metavar="[WORKLOAD|SUITE]...", shell_complete=options.complete_workload)
+@click.argument("names", nargs=-1, metavar="[WORKLOAD|SUITE|CASE]...", shell_complete=options.complete_workload)
 @click.option(
     "-d", "--device", "devices", multiple=True, metavar="DEVICE", shell_complete=options.complete_device,
     help="A device of this machine (cpu, cuda:0, npu:0) is measured; a sheet (h100-sxm) is modelled. Repeatable."
@@ -39,7 +43,7 @@ def command(
     resume: str | None, dry_run: bool, check: bool, allow_busy: bool, limit: float | None, memory: float | None,
     form: str, quiet: bool, no_color: bool, **sweep: Any,
 ) -> int:  # fmt: skip
-    """Measure WORKLOADs on this machine, or model them on DEVICEs that are not here.
+    """Measure WORKLOADs or single CASEs on this machine, or model them on DEVICEs that are not here.
 
     Without a name the suite `smoke` runs. Results go to stdout, progress to stderr, every row to a run file as soon
     as it is done. Ctrl-C saves what is finished; `bench run --resume` goes on.
@@ -47,6 +51,7 @@ def command(
     \b
     bench run                                      the smoke suite on this CPU
     bench run decode --batch 1,8 --context 1k:8k:x2
+    bench run 'gemm[m=1,*'                         single cases, by id or pattern
     bench run deepseek-r1-decode -d ascend-910c -d h100-sxm
     bench run --sessions 5                         the noise between processes, and not only inside of one
     bench run llama-3.1-8b-decode --layers 2       two layers measured, scaled to all
@@ -56,11 +61,12 @@ def command(
     from bench.results.target import parse_targets
 
     targets = parse_targets(at) if at is not None else []
-    planned_anew = names or devices or dry_run or sessions or any(value not in (None, ()) for value in sweep.values())
-    if resume is not None and planned_anew:
-        raise click.UsageError(
-            "--resume goes on as the run was planned: leave out workloads, devices, sessions and sweep flags"
-        )
+    if resume is not None:
+        if dry_run:
+            raise click.UsageError(
+                "--resume goes on as the run was planned, --dry-run plans anew; leave one of them out"
+            )
+        _as_planned(click.get_current_context(), {*PLANNED, *sweep})
     asked = planning.Request(
         names=names or ("smoke",), devices=devices, overrides=options.overrides(sweep),
         time_s=sweep["time_s"], memory_gb=memory, check=check, allow_busy=allow_busy,
@@ -79,3 +85,20 @@ def command(
     return running.go(
         started, limit_s=limit, memory_gb=memory, form=form, quiet=quiet, no_color=no_color, targets=targets
     )
+
+
+def _as_planned(ctx: click.Context, planned: set[str]) -> None:
+    """Refuse what was decided when a run that is resumed began.
+
+    Raises: click.UsageError naming each flag that its journal decides.
+    """
+    given = [
+        "workloads" if isinstance(one, click.Argument) else one.opts[-1]
+        for one in ctx.command.params
+        if one.name in planned and ctx.get_parameter_source(one.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(
+            f"--resume goes on as the run was planned: its journal decides {', '.join(given)}; leave that out, or start"
+            " a new run without --resume"
+        )

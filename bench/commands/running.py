@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def start(asked: Request, folder: Path) -> Started:
     if all(each.present for each in planned) and importlib.util.find_spec("torch") is None:
         from bench.measure.worker import NO_TORCH
 
-        raise DeviceError(f"{NO_TORCH}; modelling does not: bench run {' '.join(asked.names)} -d h100-sxm")
+        raise DeviceError(f"{NO_TORCH}; modelling does not: bench run {shlex.join(asked.names)} -d h100-sxm")
     planned, devices = _before(planned, allow_busy=asked.allow_busy)
     for each in planned:
         if not each.present:

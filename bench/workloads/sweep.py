@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from bench import project
 from bench.errors import DefinitionError, listed, nearest
+from bench.project import matches
 from bench.units import parse_counts
 from bench.workloads.deployment import Deployment, check_deployment
 from bench.workloads.kernels import KERNELS, check_dims
@@ -56,7 +57,9 @@ def known_suites() -> dict[str, list[str]]:
 
 
 def select_cases(names: Iterable[str], overrides: Overrides | None = None) -> list[Case]:
-    """Return the cases of the named workloads, suites or patterns such as "llama*", each once.
+    """Return the cases of the named workloads, suites or patterns such as "llama*", and single cases, each once.
+
+    A single case is named by its id or a pattern of ids ("gemm[m=1,*"), among those its workload or a suite gives it.
 
     overrides: axis -> values that replace the workload's own ("batch", "context", "input_len", "prefix", "tokens",
     "dtype", "model", "routing", "deployment"; the last is a dict of deployment keys).
@@ -66,11 +69,16 @@ def select_cases(names: Iterable[str], overrides: Overrides | None = None) -> li
     cases: dict[str, Case] = {}
     used: set[str] = set()
     for name in names:
-        for workload_name, suite in _meant(name):
+        # A workload or suite means all of its cases.
+        whole = _meant(name)
+        every: dict[str, Case] = {}
+        for workload_name, suite in whole or _around(name):
             workload = load_workload(workload_name)
             used |= set(overrides) & set(AXES[workload.phase])
             for case in expand(workload_name, workload, suite, overrides):
-                cases.setdefault(case.case_id, case)
+                every.setdefault(case.case_id, case)
+        for case_id in every if whole else _matching(every, name):
+            cases.setdefault(case_id, every[case_id])
     unused = sorted(set(overrides) - used)
     if unused:
         flag = unused[0].replace("_", "-")
@@ -81,17 +89,48 @@ def select_cases(names: Iterable[str], overrides: Overrides | None = None) -> li
 
 
 def _meant(name: str) -> list[tuple[str, str | None]]:
+    """Return each (workload, suite) that a name means, whole; none where it may be a case's."""
     workloads = project.definitions("workloads")
     if name in workloads:
         return [(name, None)]
     suites = known_suites()
     if name in suites:
         return [(workload, name) for workload in suites[name]]
-    matched = [w for w in known_workloads() if fnmatch.fnmatchcase(w, name)]
-    if matched:
-        return [(workload, None) for workload in matched]
-    hint = nearest(name, [*workloads, *suites]) or f"; suites: {listed(suites)}"
-    raise DefinitionError(f"unknown workload or suite '{name}'{hint} (see: bench workloads)")
+    if "=" in name:
+        return []  # brackets of a case, and no class of letters
+    return [(workload, None) for workload in known_workloads() if fnmatch.fnmatchcase(workload, name)]
+
+
+def _around(name: str) -> list[tuple[str, str | None]]:
+    """Return each (workload, suite) that may have a case of this name.
+
+    Raises: DefinitionError where it cannot be a case's either.
+    """
+    workloads, begin = project.definitions("workloads"), name.partition("[")[0]
+    may = [workload for workload in workloads if fnmatch.fnmatchcase(workload, begin)]
+    if "[" not in name and any(sign in name for sign in "*?"):
+        may = list(workloads)
+    if not may:
+        suites = known_suites()
+        hint = nearest(begin, [*workloads, *suites]) or f"; suites: {listed(suites)}"
+        raise DefinitionError(f"unknown workload or suite '{name}'{hint} (see: bench workloads)")
+    return [(workload, suite) for workload in may for suite in (None, *load_workload(workload).suites)]
+
+
+def _matching(case_ids: Collection[str], name: str) -> list[str]:
+    """Return the ids that a name means.
+
+    Raises: DefinitionError where it means none, with the nearest.
+    """
+    found = [case_id for case_id in case_ids if matches(case_id, name)]
+    if not found:
+        begun = [case_id for case_id in case_ids if case_id.startswith(name)]
+        workload = name.partition("[")[0]
+        see = f"bench workloads {workload}" if workload in project.definitions("workloads") else "bench workloads"
+        raise DefinitionError(
+            f"no case '{name}'{nearest(name, begun or case_ids)} (see: {see}; sweep flags such as --batch make others)"
+        )
+    return found
 
 
 def expand(name: str, workload: Workload, suite: str | None = None, overrides: Overrides | None = None) -> list[Case]:

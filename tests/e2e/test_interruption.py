@@ -152,15 +152,20 @@ def test_two_runs_at_once_in_one_folder_give_two_complete_files(
 def test_resume_takes_neither_workloads_nor_flags_that_the_run_was_not_planned_with(
     bench: Callable[..., Any], tiny: str
 ) -> None:
-    for words in (
-        ("gemm", "--resume"),
-        ("--resume", "--batch", "2"),
-        ("--resume", "-d", "h100-sxm"),
-        ("--resume", "--dry-run"),
+    for words, told in (
+        (("gemm", "--resume"), "its journal decides workloads; leave that out, or start a new run without --resume"),
+        (("--resume", "--batch", "2"), "decides --batch; leave that out"),
+        (("--resume", "-d", "h100-sxm"), "decides --device; leave that out"),
+        (
+            ("--resume", "--time", "2", "--sessions", "3", "--check"),
+            "decides --time, --sessions, --check; leave that out",
+        ),
+        (("--resume", "--dry-run"), "--dry-run plans anew"),
     ):
         done = bench("run", *words)
         assert done.code == 2
         assert done.err.startswith("error: --resume goes on as the run was planned")
+        assert told in done.err
 
 
 def test_resume_without_anything_to_go_on_with_says_so(bench: Callable[..., Any]) -> None:

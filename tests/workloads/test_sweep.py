@@ -65,6 +65,41 @@ def test_the_smoke_suite_is_small():
     assert sum(case.time_s for case in cases) < 120
 
 
+def named(*names, **overrides):
+    return [case.case_id for case in select_cases(names, overrides)]
+
+
+def test_a_single_case_is_named_by_its_id():
+    name = "mini-dense-decode[b=1,ctx=1k,bf16]"
+    assert named(name) == [name]
+    assert named("gemm", name, name) == [*named("gemm"), name]
+
+
+def test_cases_are_named_by_a_pattern_whose_brackets_are_themselves():
+    assert named("mini-dense-decode[b=?,ctx=1k,*") == [
+        "mini-dense-decode[b=1,ctx=1k,bf16]", "mini-dense-decode[b=8,ctx=1k,bf16]",
+    ]  # fmt: skip
+    everywhere = named("*[b=1,ctx=1k,*")
+    assert "mini-dense-decode[b=1,ctx=1k,bf16]" in everywhere
+    assert all("[b=1,ctx=1k," in one for one in everywhere)
+    assert set(named("llama-3.[13]*")) >= set(named("llama-3.1-8b-decode"))  # a class of letters, in a workload's name
+
+
+def test_a_case_that_only_flags_make_is_found_with_them():
+    name = "mini-dense-decode[b=3,ctx=1k,bf16]"
+    assert f"no case '{name}'; did you mean" in refused(lambda: named(name))
+    assert named(name, batch=[3]) == [name]
+
+
+def test_a_case_that_only_a_suite_has_is_found(tmp_path, monkeypatch):
+    (tmp_path / "workloads").mkdir()
+    text = 'summary = "s"\nphase = "decode"\nmodel = "mini-dense"\nbatch = 1\ncontext = 512\ntime_s = 3.0\n'
+    (tmp_path / "workloads" / "mine.toml").write_text(f"{text}[suites.quick]\nbatch = 2\ntime_s = 1.0\n")
+    monkeypatch.chdir(tmp_path)
+    (found,) = select_cases(["mine[*b=2,*"])
+    assert (found.batch, found.time_s) == (2, 1.0)
+
+
 @pytest.mark.parametrize("suite", ["smoke", "prefill", "decode", "moe", "kernels", "collectives", "deepseek", "full"])
 def test_a_suite_has_cases(suite):
     assert select_cases([suite])
