@@ -45,7 +45,8 @@ class Found:
 @click.option("--last", type=click.IntRange(1, MOST_RUNS), default=DEFAULT_RUNS, show_default=True, metavar="N",
               help=f"The newest runs of each series, {MOST_RUNS} at most.")  # fmt: skip
 @click.option("--was", multiple=True, metavar="OLD=NEW",
-              help="A workload's old name: its runs go on under the new one. Repeatable.")  # fmt: skip
+              help="A workload's old name: its runs go on under the new one, in this call; files stay, so give it in"
+              " the next again. Repeatable.")  # fmt: skip
 @click.option("--html", metavar="FILE", help="Write a page with every trend's picture instead of printing a table.")
 @click.option("--rebuild", is_flag=True, help="Build the index of the run files anew.")
 @options.output_format

@@ -123,6 +123,7 @@ def test_a_narrow_terminal_cuts_no_number(history: Bench, width: str) -> None:
     (("--metric", "step"), "--metric: a history holds no 'step'; did you mean 'step_s'"),
     (("--metric", "joules_per_token"), "results/runs: no run that holds joules_per_token"),
     (("--was", "old"), "--was: 'old' is not OLD=NEW, for example"),
+    (("--was", "rms-nrom=x"), "--was: no run has the workload 'rms-nrom'; did you mean 'rms-norm'"),
     (("--last", "0"), "--last"),
     (("--last", "999999"), "--last"),
 ])  # fmt: skip
