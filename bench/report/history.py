@@ -6,16 +6,17 @@ import csv
 import io
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from bench.report.cells import MARKS, number
 from bench.report.layout import Column, Table, plain
+from bench.results import doubt
 from bench.results.history.document import History
 from bench.results.history.split import ENOUGH
-from bench.results.history.trend import Change, Trend
-from bench.units import MISSING, signed
+from bench.results.history.trend import Change, Point, Trend
+from bench.units import MISSING, counted, signed
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 # The same for a terminal that has no blocks.
@@ -27,16 +28,31 @@ LEAST_SPAN = 0.1
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def sparkline(values: list[float], blocks: str = BLOCKS) -> str:
-    """Return values as a row of marks, each of one run, or the mean of several where there are more than fit."""
+def sparkline(values: Sequence[float | None], blocks: str = BLOCKS) -> str:
+    """Return values as a row of marks, each of one run, or the mean of several where there are more than fit.
+
+    None: a run in doubt, which has its mark and no height.
+    """
     count = min(len(values), MOST_MARKS)
     edges = [index * len(values) // count for index in range(count + 1)] if count else [0]
-    means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
-    if not means:
-        return ""
-    low, high = bounds(means)
+    means = [_mean([value for value in values[a:b] if value is not None]) for a, b in itertools.pairwise(edges)]
+    if all(mean is None for mean in means):
+        return doubt.MARK * len(means)
+    low, high = bounds(mean for mean in means if mean is not None)
     span, top = high - low, len(blocks) - 1
-    return "".join(blocks[min(top, int((value - low) / span * len(blocks)))] if span else blocks[0] for value in means)
+    return "".join(
+        doubt.MARK if mean is None else blocks[min(top, int((mean - low) / span * len(blocks)))] if span else blocks[0]
+        for mean in means
+    )
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def sure(one: Trend) -> list[Point]:
+    """Return the runs that are not in doubt; all of them where every one is."""
+    return [point for point in one.points if not point.doubt] or one.points
 
 
 def bounds(values: Iterable[float]) -> tuple[float, float]:
@@ -69,12 +85,12 @@ def history_table(history: History, blocks: str = BLOCKS) -> Table:
         units.setdefault((one.device, one.case_id), set()).add(one.unit)
     for one in history.trends:
         change = one.changes[-1] if one.changes else None
-        values = [point.value for point in one.points]
         table.rows.append([
             one.case_id, one.device if len(units[one.device, one.case_id]) == 1 else f"{one.device}, {one.unit}",
             one.machine, one.definition[:6] if definitions[_case(one)] > 1 else "",
-            sparkline(values, blocks), _runs(one), value_text(one, values[0], history.unit),
-            value_text(one, values[-1], history.unit), value_text(one, one.best, history.unit),
+            sparkline([None if point.doubt else point.value for point in one.points], blocks), _runs(one),
+            run_text(one, one.points[0], history.unit), run_text(one, one.points[-1], history.unit),
+            value_text(one, one.best, history.unit),
             MISSING if change is None else signed(change.share), "" if change is None else change.created[:10],
             one.source,
         ])  # fmt: skip
@@ -87,13 +103,21 @@ def _case(one: Trend) -> tuple[str, ...]:
 
 
 def _runs(one: Trend) -> str:
-    sessions = sum(point.sessions for point in one.points)
-    return str(len(one.points)) if sessions == len(one.points) else f"{len(one.points)} of {sessions} sessions"
+    sessions, in_doubt = sum(point.sessions for point in one.points), sum(point.doubt != "" for point in one.points)
+    told = (
+        f"{len(one.points)}" if sessions == len(one.points) else f"{len(one.points)} ({counted(sessions, 'session')})"
+    )
+    return told + (f", {in_doubt} in doubt" if in_doubt else "")
 
 
 def value_text(one: Trend, value: float, unit: str) -> str:
     """Return a value with its mark and unit."""
     return MARKS.get(one.source, "") + number(value, unit)
+
+
+def run_text(one: Trend, point: Point, unit: str) -> str:
+    """Return a run's value with its marks and unit."""
+    return MARKS.get(one.source, "") + (doubt.MARK if point.doubt else "") + number(point.value, unit)
 
 
 def _notes(history: History, several_definitions: bool) -> list[str]:
@@ -103,7 +127,9 @@ def _notes(history: History, several_definitions: bool) -> list[str]:
         f" {history.last} runs of each series, from {history.origin}",
         f"trend: oldest left, full height is at least {LEAST_SPAN:.0%}; change: docs/history.md says how it is found",
     ]
-    few = sum(one.source == "measured" and len(one.points) < ENOUGH for one in history.trends)
+    told = doubt.explained(point.doubt for one in history.trends for point in one.points)
+    notes += [f"{line}; such a run makes no change and is no best" for line in told]
+    few = sum(one.source == "measured" and len(sure(one)) < ENOUGH for one in history.trends)
     if few:
         notes.append(f"fewer than {ENOUGH} runs: a change can hardly be told from chance yet ({few} series)")
     if any(one.source == "modelled" for one in history.trends):
@@ -218,7 +244,7 @@ def as_csv(history: History) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([
         "device", "device_name", "machine", "unit", "case_id", "workload", "definition", "source", "metric", "created",
-        "run", "commit", "sessions", "value", "change",
+        "run", "commit", "sessions", "value", "change", "doubt",
     ])  # fmt: skip
     for one in history.trends:
         changes = {change.at: change.share for change in one.changes}
@@ -227,7 +253,9 @@ def as_csv(history: History) -> str:
                 one.device, one.device_name, one.machine, one.unit, one.case_id, one.workload, one.definition,
                 one.source, one.metric, point.created, point.run, point.commit or "",
             )  # fmt: skip
-            writer.writerow([*(_cell(text) for text in texts), point.sessions, point.value, changes.get(at, "")])
+            writer.writerow(
+                [*(_cell(text) for text in texts), point.sessions, point.value, changes.get(at, ""), point.doubt]
+            )
     return out.getvalue().rstrip("\n")
 
 

@@ -8,7 +8,7 @@ unstable row is not of these: its interval is wide and says so; its verdict carr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bench.errors import listed
 from bench.results.record import Row
@@ -27,6 +27,11 @@ UNSTABLE_WORDS = "the interval is wider than 3 % to a side; see: bench doctor"
 def doubt(*rows: Row) -> str:
     """Return why numbers that rest on all these rows are in doubt, "disturbed" or "busy", or ""."""
     return next((word for word in WORDS if any(_in_most(word, row) for row in rows)), "")
+
+
+def of_sessions(words: Sequence[str]) -> str:
+    """Return why a number of several sessions is in doubt, of which each is for a reason or for none ("")."""
+    return next((word for word in WORDS if 2 * sum(each == word for each in words) >= max(1, len(words))), "")
 
 
 def unstable(*rows: Row) -> bool:

@@ -144,7 +144,7 @@ def test_the_table_has_a_line_a_series():
 def test_sessions_are_counted_where_a_run_has_several():
     one = trend(1.0)
     several = msgspec.structs.replace(one, points=[msgspec.structs.replace(one.points[0], sessions=5)])
-    assert history_table(history(several)).rows[0][5] == "1 of 5 sessions"
+    assert history_table(history(several)).rows[0][5] == "1 (5 sessions)"
 
 
 def test_machines_are_told_apart_by_what_differs():
@@ -206,3 +206,31 @@ def test_worse_comes_before_better_and_the_newest_change_before_older_ones():
     good = trend(1, 1, 2, 3, case_id="good", changes=[change(3, 2.0, 1.0)])
     same = trend(1, case_id="same")
     assert [one.case_id for one in in_order([same, good, old, new])] == ["new", "old", "good", "same"]
+
+
+@pytest.fixture
+def in_doubt():
+    """Return a series whose fourth run was three times as slow beside others."""
+    one = trend(1.0, 1.01, 1.0, 3.0, 1.0, 3.0)
+    for at in (3, 5):
+        one.points[at] = msgspec.structs.replace(one.points[at], doubt="disturbed")
+    return one
+
+
+def test_a_run_in_doubt_has_its_mark_in_the_trend_and_before_its_value(in_doubt):
+    table = history_table(history(in_doubt))
+    line = dict(zip((column.name for column in table.columns), table.rows[0], strict=True))
+    assert (line["trend"], line["runs"]) == ("▄▅▄?▄?", "6, 2 in doubt")
+    assert (line["first"], line["last"], line["best"]) == ("1.00 s", "?3.00 s", "1.00 s")
+    (note,) = [note for note in table.notes if note.startswith("?")]
+    assert note.startswith("? disturbed: others took cores")
+    assert note.endswith("such a run makes no change and is no best")
+
+
+def test_a_series_in_doubt_altogether_has_marks_and_no_heights():
+    assert sparkline([None, None]) == "??"
+
+
+def test_doubt_is_a_column_of_the_data(in_doubt):
+    lines = list(csv.DictReader(io.StringIO(as_csv(history(in_doubt)))))
+    assert [line["doubt"] for line in lines] == ["", "", "", "disturbed", "", "disturbed"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.results.doubt import doubt, explained, left_out, unstable
+from bench.results.doubt import doubt, explained, left_out, of_sessions, unstable
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,14 @@ def test_each_kind_of_doubt_has_one_footnote():
 def test_what_is_left_out_is_counted_and_named():
     assert left_out(["disturbed"]) == "1 reading left out: disturbed"
     assert left_out(["busy", "disturbed", "busy"]) == "3 readings left out: disturbed, busy"
+
+
+@pytest.mark.parametrize(
+    ("words", "word"),
+    [
+        ([""], ""), (["busy"], "busy"), (["disturbed", ""], "disturbed"), (["disturbed", "", ""], ""), ([], ""),
+        (["disturbed", "busy", "", ""], ""),
+    ],
+)  # fmt: skip
+def test_half_of_its_sessions_decide_about_a_run(words, word):
+    assert of_sessions(words) == word

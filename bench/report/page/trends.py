@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bench.report.cells import number
-from bench.report.history import bounds, changes, event_text, history_table, moved, value_text, words
+from bench.report.history import bounds, changes, event_text, history_table, moved, run_text, sure, value_text, words
 from bench.report.layout import plain
 from bench.report.page.shell import render
 from bench.results.history.document import History
@@ -31,6 +31,7 @@ class Mark:
     x: float
     y: float
     text: str
+    doubt: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Picture:
 
     @property
     def line(self) -> str:
-        """The way through all runs."""
-        return " ".join(f"{mark.x:g},{mark.y:g}" for mark in self.marks)
+        """The way through all runs that are not in doubt."""
+        return " ".join(f"{mark.x:g},{mark.y:g}" for mark in self.marks if not mark.doubt)
 
 
 def trends_page(history: History, every: bool = False) -> str:
@@ -80,7 +81,8 @@ def trends_page(history: History, every: bool = False) -> str:
         series=[(anchors[id(one)], one, picture(one, history)) for one in history.trends],
         anchor=lambda one: anchors[id(one)], plain=plain,
         machine_id={mark: f"machine-{at}" for at, mark in enumerate(history.machines, 1)}, event=event_text,
-        value=lambda one, value: value_text(one, value, history.unit), size=signed, day=_day,
+        value=lambda one, value: value_text(one, value, history.unit),
+        of_run=lambda one, point: run_text(one, point, history.unit), size=signed, day=_day,
         moved=lambda one, change: moved(one, change, history.unit), word=lambda change: _word(history, change.worse),
         box=(WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM, RADIUS),
     )  # fmt: skip
@@ -98,19 +100,21 @@ def _question(history: History) -> str:
 
 def picture(one: Trend, history: History) -> Picture:
     """Return the picture of a series: a mark for each run, a level between two changes, a rule at each change."""
-    values = [point.value for point in one.points]
-    low, high = bounds(values)
-    step = (RIGHT - LEFT) / max(1, len(values) - 1)
+    low, high = bounds(point.value for point in sure(one))
+    step = (RIGHT - LEFT) / max(1, len(one.points) - 1)
 
     def x(at: float) -> float:
-        return round(LEFT + step * at if len(values) > 1 else (LEFT + RIGHT) / 2, 1)
+        return round(LEFT + step * at if len(one.points) > 1 else (LEFT + RIGHT) / 2, 1)
 
     def y(value: float) -> float:
-        share = (value - low) / (high - low) if high > low else 0.5
+        share = min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
         return round(BOTTOM - share * (BOTTOM - TOP), 1)
 
     return Picture(
-        marks=[Mark(x(at), y(point.value), _told(one, point, history.unit)) for at, point in enumerate(one.points)],
+        marks=[
+            Mark(x(at), y(point.value), _told(one, point, history.unit), point.doubt != "")
+            for at, point in enumerate(one.points)
+        ],
         top=number(high, history.unit), bottom=number(low, history.unit),
         levels=[Level(x(start), x(end - 1), y(value)) for start, end, value in _levels(one)],
         rules=[
@@ -130,7 +134,7 @@ def _levels(one: Trend) -> Iterator[tuple[int, int, float]]:
 
 def _told(one: Trend, point: Point, unit: str) -> str:
     commit = f" {point.commit}" if point.commit else ""
-    return plain(f"{_day(point.created)}{commit}: {value_text(one, point.value, unit)}")
+    return plain(f"{_day(point.created)}{commit}: {run_text(one, point, unit)}")
 
 
 def _day(created: str) -> str:

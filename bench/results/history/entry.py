@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bench.errors import ResultError
+from bench.results.doubt import doubt
 from bench.results.environment import settings
 from bench.results.history import tables
 from bench.results.machine import fingerprint, machine
@@ -62,7 +63,7 @@ class Writer:
             # A file that holds a row twice counts it once.
             points.setdefault((series, row.session), {
                 "series": series, "at": at, "run": number, "session": row.session,
-                "made": self._known["bench_facts", _digest(how)], **found,
+                "made": self._known["bench_facts", _digest(how)], "doubt": doubt(row) or None, **found,
             })  # fmt: skip
         self._points += points.values()
         return number

@@ -11,10 +11,11 @@ import sqlalchemy as sa
 
 # 1 (2026-11): first form.
 # 2 (2026-11): `made` of a point, `pushed` of a document.
-VERSION = 2
+# 3 (2026-11): `doubt` of a point.
+VERSION = 3
 
 # What leads to a version from the one before: these statements on the documents, then all else is made anew from them.
-STEPS = {2: ("ALTER TABLE bench_document ADD COLUMN pushed TEXT",)}
+STEPS: dict[int, tuple[str, ...]] = {2: ("ALTER TABLE bench_document ADD COLUMN pushed TEXT",), 3: ()}
 
 # What is kept of a row and can be asked for; see `bench explain METRIC`.
 VALUES = (
@@ -63,7 +64,7 @@ series = sa.Table(
 )  # fmt: skip
 
 # One row of a run, that is one session of one case, in the order in which a series is read; samples stay in the files.
-# `made`: how, as JSON (launch, tier, operators).
+# `made`: how, as JSON (launch, tier, operators). `doubt`: a word of bench.results.doubt, null for a row without.
 point = sa.Table(
     "bench_point", metadata,
     sa.Column("series", sa.ForeignKey("bench_series.id"), primary_key=True),
@@ -71,6 +72,7 @@ point = sa.Table(
     sa.Column("run", sa.ForeignKey("bench_run.id"), primary_key=True),
     sa.Column("session", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("made", sa.ForeignKey("bench_facts.id"), nullable=False),
+    sa.Column("doubt", sa.Text),
     *(sa.Column(name, sa.Float(53)) for name in VALUES),
     sqlite_with_rowid=False,
 )  # fmt: skip

@@ -18,13 +18,17 @@ from bench.results.record import Source
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One run: the geometric mean of its sessions' medians, since they share the machine's state of that hour."""
+    """One run: the geometric mean of its sessions' medians, since they share the machine's state of that hour.
+
+    doubt: why it is in doubt (a word of bench.results.doubt), "" where it is not.
+    """
 
     run: str
     created: str
     commit: str | None
     value: float
     sessions: int
+    doubt: str = ""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +52,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trend(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs of one case on one device of one machine, measured or modelled, in order of time."""
+    """The runs of one case on one device of one machine, measured or modelled, in order of time.
+
+    best, changes: of the runs that are not in doubt; best of all where every one is.
+    """
 
     device: str
     device_name: str
@@ -82,7 +89,7 @@ class Taken(NamedTuple):
     """What one run has of a series: the medians of its sessions.
 
     at: milliseconds since 1970. settings: numbers that stand for what may have moved it.
-    own: what a series that was joined from several tells of itself: an older name or definition.
+    own: what a series that was joined from several tells of itself: an older name or definition. doubt: see `Point`.
     """
 
     run: str
@@ -91,6 +98,7 @@ class Taken(NamedTuple):
     settings: tuple[int, ...]
     medians: Sequence[float]
     own: Mapping[str, str]
+    doubt: str = ""
 
 
 def trend(
@@ -99,17 +107,21 @@ def trend(
     """Return the trend of runs that are in order of time. settings: what a number of them stands for."""
     values = [_typical(one.medians) for one in taken]
     lower = METRICS[metric].better == "lower"
+    # A run that others slowed down is no news of the code: it neither makes nor hides a change of level.
+    sure = [at for at, one in enumerate(taken) if not one.doubt]
+    known = [values[at] for at in sure]
     return Trend(
         device=series.device, device_name=series.device_name, machine=series.machine, unit=series.unit,
         case_id=series.case_id, workload=series.workload, definition=series.definition, source=series.source,
-        metric=metric, best=min(values) if lower else max(values),
+        metric=metric, best=(min if lower else max)(known or values),
         points=[
-            Point(run=one.run, created=date(one.at), commit=one.commit, value=value, sessions=len(one.medians))
+            Point(run=one.run, created=date(one.at), commit=one.commit, value=value, sessions=len(one.medians),
+                  doubt=one.doubt)
             for one, value in zip(taken, values, strict=True)
         ],
         changes=[
-            _change(series.device, taken[split.at - 1], taken[split.at], split, lower, settings)
-            for split in (memo.splits(values) if series.source == "measured" else exact_splits(values))
+            _change(series.device, taken[sure[one.at - 1]], taken[sure[one.at]], sure[one.at], one, lower, settings)
+            for one in (memo.splits(known) if series.source == "measured" else exact_splits(known))
         ],
     )  # fmt: skip
 
@@ -120,8 +132,9 @@ def _typical(medians: Sequence[float]) -> float:
 
 
 def _change(
-    device: str, before: Taken, after: Taken, split: Split, lower: bool, settings: Callable[[int], dict[str, str]]
-) -> Change:
+    device: str, before: Taken, after: Taken, at: int, split: Split, lower: bool,
+    settings: Callable[[int], dict[str, str]],
+) -> Change:  # fmt: skip
     from bench.results.environment import changes
 
     def told(one: Taken) -> dict[str, str]:
@@ -129,7 +142,7 @@ def _change(
         return {key: value for each in every for key, value in each.items() if _concerns(key, device)}
 
     return Change(
-        at=split.at, created=date(after.at), before=before.run, after=after.run, commits=(before.commit, after.commit),
+        at=at, created=date(after.at), before=before.run, after=after.run, commits=(before.commit, after.commit),
         level_before=split.before, level_after=split.after, share=split.share, interval=split.interval,
         worse=(split.share > 0) == lower, changed=changes(told(before), told(after)),
     )  # fmt: skip

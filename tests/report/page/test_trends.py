@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench.report.page.trends import BOTTOM, LEFT, RIGHT, TOP, picture, trends_page
@@ -145,3 +146,15 @@ def test_a_hundred_series_of_sixty_runs_are_less_than_two_megabytes(series: Any)
     one = series(*values[:4], at=(3,), case_id=name)
     many = [Trend(**{f: getattr(one, f) for f in one.__struct_fields__} | {"points": points}) for _ in range(100)]
     assert len(trends_page(document(*many)).encode()) < 2_000_000
+
+
+def test_a_run_in_doubt_is_hollow_at_the_edge_beside_the_line_and_says_its_value(series: Any) -> None:
+    one = series(1.0, 1.2, 9.0, 1.1)
+    one.points[2] = msgspec.structs.replace(one.points[2], doubt="disturbed")
+    drawn = picture(one, document(one))
+    # 1.0 to 1.2 fill the picture; 9.0 stands at its upper edge, as 1.2 does.
+    assert drawn.marks[2].y == drawn.marks[1].y
+    assert len(drawn.line.split()) == 3
+    shown = trends_page(document(one))
+    assert shown.count('<circle class="doubt"') == 1
+    assert "2026-11-03 12:30 c3: ?9.00 s" in shown

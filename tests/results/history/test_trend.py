@@ -103,6 +103,41 @@ def stair(put, before, after, **changes):
         put(day, (1.0 if old else 1.2) * (1 + day % 3 / 1000), **(before if old else after), **changes)
 
 
+def test_runs_beside_which_others_were_at_work_raise_no_change_and_are_marked(put, trends):
+    for day in range(18):
+        slow = 6 <= day < 12
+        put(day, (3.0 if slow else 1.0) * (1 + day % 3 / 1000), flags=["disturbed"] if slow else [])
+    (one,) = trends()
+    assert one.changes == []
+    assert [point.doubt for point in one.points] == [""] * 6 + ["disturbed"] * 6 + [""] * 6
+
+
+def test_a_change_behind_runs_in_doubt_lies_between_the_sure_ones_beside_it(put, trends):
+    for day in range(14):
+        flags = ["disturbed"] if day in (5, 6, 7) else []
+        put(day, (1.0 if day < 7 else 1.2) * (1 + day % 3 / 1000), flags=flags, run_id=f"run-{day:02}")
+    (change,) = trends()[0].changes
+    assert (change.at, change.before, change.after) == (8, "run-04", "run-08")
+
+
+def test_best_is_of_the_sure_runs_and_of_all_where_none_is(put, trends):
+    put(0, 0.5, flags=["busy"])
+    assert trends()[0].best == 0.5
+    put(1, 1.0)
+    assert trends()[0].best == 1.0
+
+
+def test_half_of_its_sessions_put_a_run_in_doubt_and_no_fewer(put, trends):
+    put(0, 1.0, 1.0, flags=["disturbed"])
+    put(1, 1.0)
+    assert [point.doubt for point in trends()[0].points] == ["disturbed", ""]
+
+
+def test_others_at_work_move_no_memory(put, trends):
+    put(0, 1.0, flags=["disturbed"], memory_peak_bytes=2.0e9)
+    assert trends(metric="memory_peak_bytes")[0].points[0].doubt == ""
+
+
 def test_a_change_names_its_runs_commits_and_what_else_changed(put, trends):
     before = {"commit": "aaaa", "packages": {"torch": "2.9.0"}, "os": "Linux 6.1"}
     after = {"commit": "bbbb", "packages": {"torch": "2.9.1"}, "os": "Linux 6.1"}
