@@ -29,6 +29,8 @@ PATHS = {
     "triangle-left": "M-6,0L5,6V-6z",
 }
 BOXES = ("stack", "bars")
+# A name stands once for its rows, and again before it is out of sight or on the next sheet of paper.
+SPANNED = 8
 # Longer tables are cut: a browser lays out only the pieces that are seen.
 CHUNK = 100
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -118,11 +120,11 @@ def _hollow(chart: Chart) -> dict[str, Any] | None:
 
 
 def _spans(rows: list[list[str | Cell]]) -> list[tuple[int, list[str | Cell]]]:
-    """Return each row with the rows that its first cell stands for: 0 where the one above does."""
+    """Return each row with the rows that its first cell stands for, SPANNED at most: 0 where one above does."""
     heights = [0] * len(rows)
     start = 0
     for index, row in enumerate(rows):
-        if not isinstance(row[0], str) or row[0] != rows[start][0]:
+        if not isinstance(row[0], str) or row[0] != rows[start][0] or heights[start] == SPANNED:
             start = index
         heights[start] += 1
     return list(zip(heights, rows, strict=True))

@@ -88,5 +88,42 @@ def test_a_logarithm_of_zero_is_not_drawn():
     assert marks(page_svg(drawn, ["a"])) == 2
 
 
+def test_beside_a_ratio_stand_its_numbers_source_and_reading():
+    drawn = page_svg(chart("forest", source="modelled:sheet"), ["a"])
+    for words in ("ratio, interval", "~1.20x (1.10x to 1.30x)", "~0.01x<", "modelled:sheet", "reading"):
+        assert words in drawn
+
+
+def test_both_sides_of_1x_say_who_is_better():
+    drawn = chart("forest")
+    drawn.options = {"better": ["b better", "a better"]}
+    svg = page_svg(drawn, ["a"])
+    left, one, right = (
+        float(re.search(rf"translate\(([\d.]+),[^>]*>{word}<", svg)[1]) for word in ("b better", "1x", "a better")
+    )
+    assert left < one < right
+
+
+def test_targets_close_to_each_other_have_their_words_at_different_heights():
+    drawn = chart("curve")
+    drawn.options = OPTIONS | {"rules": [{"x": 1.5, "text": "near"}, {"x": 1.51, "text": "nearer"}]}
+    rules = [layer["mark"] for layer in draw(drawn, PAPER, ["a"])["layer"] if layer["mark"].get("baseline") == "bottom"]
+    assert len({mark["y"] for mark in rules}) == 2
+
+
+@pytest.mark.parametrize("kind", ["stack", "bars"])
+def test_a_bar_that_was_not_measured_is_pale(kind):
+    assert 'fill-opacity="0.4"' in page_svg(chart(kind, source="modelled:sheet"), ["a"])
+    assert 'fill-opacity="0.4"' not in page_svg(chart(kind), ["a"])
+
+
+def test_labels_of_an_axis_of_counts_have_no_suffix_at_zero():
+    drawn = chart("bars", value=1500.0)
+    drawn.options = {"x_title": "devices"}
+    svg = page_svg(drawn, ["a"])
+    assert ">0<" in svg
+    assert ">1k<" in svg
+
+
 def test_a_png_is_a_png():
     assert file_png(chart("forest"), ["a"]).startswith(b"\x89PNG\r\n")

@@ -73,6 +73,38 @@ def test_a_long_table_is_cut_and_each_piece_has_its_heading(reported):
     assert f"Own, rows {2 * CHUNK + 1} to {2 * CHUNK + 1}" in shown
 
 
+def test_a_name_stands_once_for_its_rows_and_again_after_eight(reported):
+    rows = [["one", Cell(value=1.0, unit="1", source="measured")]] * 10 + [["two", Cell(value=2.0, unit="1")]]
+    own = Table(id="own", title="Own", columns=[Column(name="case"), Column(name="n", number=True)], rows=rows)
+    body = added(reported, own).partition('id="table-own"')[2].partition("</table>")[0]
+    assert re.findall(r'<th scope="(\w+)"(?: rowspan="(\d)")? class="s">(\w+)</th>', body) == [
+        ("rowgroup", "8", "one"), ("rowgroup", "2", "one"), ("row", "", "two")
+    ]  # fmt: skip
+    assert body.count('<td class="n"') == len(rows)
+
+
+def test_a_case_breaks_at_its_brackets_and_commas_and_is_escaped(reported):
+    own = Table(id="own", title="Own", columns=[Column(name="case")], rows=[["a-b[c=<i>,d]"]])
+    assert "a-b<wbr>[c=&lt;i&gt;,<wbr>d]" in added(reported, own)
+
+
+def test_the_note_of_a_column_stands_below_the_table(reported):
+    own = Table(id="own", title="Own", columns=[Column(name="n", number=True, note="of which")])
+    shown = added(reported, own)
+    assert '<th scope="col" class="n">n<sup>a</sup></th>' in shown
+    assert "<li><sup>a</sup> of which</li>" in shown
+
+
+def test_the_list_of_series_says_what_hollow_means_where_something_was_not_measured(reported):
+    figure = page(reported).partition('id="chart-mbu-decode"')[2].partition("</ul>")[0]
+    assert "hollow: not measured" in figure
+    for side in reported.sections:
+        for chart in side.charts:
+            for row in chart.rows:
+                row["source"] = "measured"
+    assert "hollow: not measured" not in page(reported)
+
+
 def test_a_table_without_rows_still_has_its_heading(reported):
     assert '<table class="data" id="table-own">' in added(reported, table())
 
