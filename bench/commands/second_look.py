@@ -19,7 +19,7 @@ from bench.errors import BenchError, listed
 from bench.measure.before import device_facts
 from bench.measure.checkout import checked_out
 from bench.measure.runner import Planned
-from bench.measure.turns import Place, in_turns
+from bench.measure.turns import Pairs, Place, in_turns
 from bench.report.terminal import emit
 from bench.results.environment import collect
 from bench.results.gate.baseline import level
@@ -38,6 +38,8 @@ FEWEST_PAIRS = 6
 MOST_PAIRS = 24
 # Starting both sides of a pair, torch included.
 PAIR_START_S = 5.0
+
+Measured = dict[Key, list[Session]]
 
 
 @dataclass(frozen=True)
@@ -152,20 +154,14 @@ def _plan(doubts: list[Judged], runs: Sequence[Run], rules: dict[Key, Rule], rul
             case = msgspec.convert(cases[place].definition, Case)
         except msgspec.ValidationError as error:
             raise BenchError(f"the run's definition of {one.case_id} is none of this version ({error})") from None
-        more = [*chosen.values(), Planned(one.device, case, True)]
-        while (
-            not asked.pairs
-            and pairs > FEWEST_PAIRS
-            and one.verdict == "regressed"
-            and _cost(more, pairs) > asked.time_s
-        ):
-            pairs -= 2
-        if _cost(more, pairs) <= asked.time_s:
-            chosen[place] = more[-1]
+        more, fewer = [*chosen.values(), Planned(one.device, case, True)], pairs
+        while not asked.pairs and one in alarms and fewer > FEWEST_PAIRS and _cost(more, fewer) > asked.time_s:
+            fewer -= 2
+        if _cost(more, fewer) <= asked.time_s:
+            chosen[place], pairs = more[-1], fewer
     if not chosen:
-        raise BenchError(
-            f"{seconds(_cost([Planned('', case, True)], pairs))} are needed for one case, --confirm-time has less"
-        )
+        least = _cost([Planned("", case, True)], asked.pairs or (FEWEST_PAIRS if alarms else pairs))
+        raise BenchError(f"{seconds(least)} are needed for one case, --confirm-time has less")
     return _Plan(list(chosen.values()), pairs, [one for one in doubts if (one.device, one.case_id) in chosen])
 
 
@@ -208,31 +204,41 @@ def _measure(
             emit(f"again   {len(plan.cases)} cases {plan.pairs} times, {against}, about {seconds(cost)}", sys.stderr)
         pairs = in_turns(plan.cases, plan.pairs, candidate, old, _Teller(asked, plan), asked.time_s)
     cases = f"{len(plan.cases)} case{'' if len(plan.cases) == 1 else 's'}"
-    cut = "" if pairs.rounds == plan.pairs else f" of {plan.pairs} that were planned: --confirm-time was over"
+    cut = f" of {plan.pairs} that were planned ({pairs.ended})" if pairs.ended else ""
     looked.notes.append(f"second look: {pairs.rounds} sessions{cut}, of {cases}, {against}")
     new = _sessions("second look, candidate", environment, pairs.candidate)
-    before = _sessions("second look, baseline", environment, pairs.baseline)
-    if session is not None and old_commit is not None:
+    before = _sessions("second look, baseline", environment, pairs.baseline) if old else None
+    if before is not None and session is not None and old_commit is not None:
         # The code of that session knows nothing of what was accepted since.
         before = {key: _scaled(every, level(baseline.accepted, key, session.label)) for key, every in before.items()}
     for one in plan.doubts:
-        key = key_of(one)
-        if key[:2] in pairs.failed and len(new.get(key, ())) < FEWEST_PAIRS:
-            looked.not_run[key] = f"it failed when run again ({pairs.failed[key[:2]]})"
-            continue
-        try:
-            candidates, olds = new.get(key, []), before.get(key, [])
-            if old:
-                olds, candidates = _pairs_of(olds, candidates)
-            looked.found[key] = confirm(
-                one, candidate=candidates, baseline=olds if old else None,
-                looked_at=len(plan.doubts), rule=rules.get(key, rule),
-            )  # fmt: skip
-        except BenchError as error:
-            looked.not_run[key] = str(error)
+        _judge(one, plan, pairs, new, before, rules.get(key_of(one), rule), looked)
 
 
-def _sessions(name: str, environment: Environment, rows: dict[tuple[str, str], list[Row]]) -> dict[Key, list[Session]]:
+def _judge(
+    one: Judged, plan: _Plan, pairs: Pairs, new: Measured, before: Measured | None, rule: Rule, looked: Looked
+) -> None:  # fmt: skip
+    """Judge one metric by its pairs. Too few of them may confirm an alarm, but not withdraw it."""
+    key = key_of(one)
+    candidates, olds = new.get(key, []), None
+    if before is not None:
+        olds, candidates = _pairs_of(before.get(key, []), candidates)
+    failed = pairs.failed.get(key[:2])
+    why = f"it failed when run again ({failed})" if failed else pairs.ended
+    try:
+        found = confirm(one, candidate=candidates, baseline=olds, looked_at=len(plan.doubts), rule=rule)
+    except BenchError as error:
+        looked.not_run[key] = why if why and len(candidates) < 2 else str(error)
+        return
+    if found.outcome == "withdrawn" and len(candidates) < min(FEWEST_PAIRS, plan.pairs):
+        looked.not_run[key] = (
+            f"{len(candidates)} of {plan.pairs} are too few to decide: {why or 'no reading of others'}"
+        )
+        return
+    looked.found[key] = found
+
+
+def _sessions(name: str, environment: Environment, rows: dict[tuple[str, str], list[Row]]) -> Measured:
     """Return the sessions of each metric, in the order they were measured; one sitting."""
     numbered = [
         msgspec.structs.replace(row, session=index + 1) for every in rows.values() for index, row in enumerate(every)

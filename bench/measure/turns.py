@@ -25,6 +25,7 @@ from bench.errors import BenchError
 from bench.measure.others import DISTURBED_CORES
 from bench.measure.runner import LIMIT_BASE_S, LIMIT_FACTOR, Planned, measure_once
 from bench.results.record import Row
+from bench.units import seconds
 
 # Loading torch on a slow disk, before the first case.
 START_S = 120.0
@@ -51,12 +52,16 @@ class Place:
 
 @dataclass
 class Pairs:
-    """Rows of interleaved sessions: position i of both sides of a case is a pair; a pair that failed is in neither."""
+    """Rows of interleaved sessions: position i of both sides of a case is a pair; a pair that failed is in neither.
+
+    rounds: those that are whole. ended: why there are not as many as were asked for, "" where there are.
+    """
 
     baseline: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
     candidate: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
     rounds: int = 0
+    ended: str = ""
 
     def add(self, each: Planned, old: Row | None, new: Row) -> None:
         bad = next((row for row in (old, new) if row is not None and row.status != "ok"), None)
@@ -120,7 +125,7 @@ class Speaker:
             selector.register(stdout, selectors.EVENT_READ)
             if not selector.select(limit_s):
                 self._process.kill()
-                raise OSError("no answer")
+                raise BenchError(f"{self.place.folder}: no answer within {seconds(limit_s)}; measuring there was ended")
         return bytes(stdout.readline())
 
     def _last_word(self) -> str:
@@ -141,15 +146,14 @@ def in_turns(
     disturbed counts. Chosen by what others did and never by the outcome, so that it favours neither side.
     time_s: no round begins after this, and no pair is measured again where the rounds are behind their share of it.
     What ends it is the clock alone, never an outcome.
+    A side that cannot go on ends it too; the pairs from before stay.
     listen: told the round (from 0) and the case before it is measured.
     Raises: BenchError when a side cannot measure at all.
     """
     pairs, start = Pairs(), time.monotonic()
     spare = dict.fromkeys((each.key for each in planned), rounds)
-    for turn in range(rounds):
-        gone = time.monotonic() - start
-        if turn and gone * (turn + 1) / turn > time_s:
-            break  # another round of their length would not be over in time
+
+    def measure_round(turn: int) -> None:
         with contextlib.ExitStack() as stack:
             new_side = stack.enter_context(Speaker(candidate))
             old_side = None if baseline is None else stack.enter_context(Speaker(baseline))
@@ -163,6 +167,20 @@ def in_turns(
                     spare[each.key] -= 1
                     tries.append(_pair(each, new_side, old_side, old_first=(turn + index) % 2 == 0))
                 pairs.add(each, *min(tries, key=_disturbance))
+
+    for turn in range(rounds):
+        gone = time.monotonic() - start
+        if turn and gone * (turn + 1) / turn > time_s:
+            # Another round of their length would not be over in time.
+            pairs.ended = "the time was over"
+            break
+        try:
+            measure_round(turn)
+        except BenchError as error:
+            if not pairs.candidate:
+                raise
+            pairs.ended = str(error)
+            break
         pairs.rounds += 1
     return pairs
 

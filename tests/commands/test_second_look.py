@@ -63,12 +63,14 @@ def turns(monkeypatch, row):
     """Record what is measured in turns; `answers[workload]` are its (baseline, candidate) seconds in each round."""
     asked = {}
 
-    def make(answers):
+    def make(answers, ended=None):
         def in_turns(planned, rounds, candidate, baseline, listen, time_s):
             asked.update(
                 cases=[each.case.workload for each in planned], rounds=rounds, candidate=candidate, baseline=baseline
             )
-            pairs = Pairs(rounds=rounds)
+            if ended is not None:
+                rounds = ended
+            pairs = Pairs(rounds=rounds, ended="there: cannot measure there (Killed)" if ended is not None else "")
             for each in planned:
                 for turn in range(rounds):
                     old, new = answers[each.case.workload]
@@ -152,6 +154,35 @@ def test_pairs_with_the_baselines_commit_decide(ran, turns, commits, new, outcom
     assert asked["baseline"].python == sys.executable
     assert asked["rounds"] % 2 == 0
     assert f"in turns with {commits[0]}" in found.notes[0]
+
+
+@pytest.mark.parametrize(("new", "measured", "outcome"), [
+    (1.2, 8, "confirmed"), (1.0, 8, "withdrawn"),
+    # Few pairs can confirm, but an alarm that they do not see may be there nevertheless.
+    (1.2, 3, "confirmed"), (1.0, 3, None),
+])  # fmt: skip
+def test_pairs_from_before_a_side_broke_off_count(ran, turns, commits, new, measured, outcome):
+    turns({"a": (1.0, new)}, ended=measured)
+    _, found = looked([ran("1", {"a": NOISY}, commit=commits[0])], ran("2", {"a": [1.2]}, commit=commits[2]), pairs=12)
+    said = f"second look: {measured} sessions of 12 that were planned (there: cannot measure there (Killed)), of 1 case"
+    assert found.notes[0].startswith(said)
+    assert [one.outcome for one in found.found.values()] == ([outcome] if outcome else [])
+    if outcome is None:
+        (why,) = found.not_run.values()
+        assert why == "3 of 12 are too few to decide: there: cannot measure there (Killed)"
+
+
+def test_an_alarm_that_does_not_fit_takes_no_pairs_from_those_that_do(ran, turns):
+    asked = turns({"a": (1.0, 1.2), "b": (1.0, 1.2)})
+    noisier = [value**3 for value in NOISY]
+    old, new = ran("1", {"a": noisier, "b": noisier}), ran("2", {"a": [1.6], "b": [1.5]})
+    for row in new.rows:
+        if row.workload == "b":
+            row.definition["time_s"] = 1000.0
+    _, found = looked([old], new, time_s=300.0)
+    assert asked["cases"] == ["a"]
+    assert asked["rounds"] > second_look.FEWEST_PAIRS
+    assert len(found.not_run) == 1
 
 
 @pytest.mark.parametrize(("old", "new", "why"), [

@@ -43,7 +43,10 @@ class Told:
             def measure(self, each):
                 told.calls.append((side, each.case.dims["m"]))
                 changes = told.answers.get((side, each.case.dims["m"]), [])
-                return told.row(case_id=each.case.case_id, step_s=1.0, **(changes.pop(0) if changes else {}))
+                change = changes.pop(0) if changes else {}
+                if isinstance(change, Exception):
+                    raise change
+                return told.row(case_id=each.case.case_id, step_s=1.0, **change)
 
         return Side()
 
@@ -89,6 +92,20 @@ def test_a_pair_of_which_one_failed_is_in_neither_side(sides):
     assert pairs.failed == {CASES[0].key: "error: lost"}
 
 
+def test_a_side_that_cannot_go_on_costs_no_pair_from_before(sides):
+    sides({("old", 2): [{}, {}, BenchError("there: cannot measure there (Killed)")]})
+    pairs = in_turns(CASES, 5, NEW, OLD)
+    assert (pairs.rounds, pairs.ended) == (2, "there: cannot measure there (Killed)")
+    assert {key[1][:8]: len(rows) for key, rows in pairs.candidate.items()} == {"a[m=1,n=": 3, "a[m=2,n=": 2}
+    assert {key: len(rows) for key, rows in pairs.baseline.items()} == {k: len(r) for k, r in pairs.candidate.items()}
+
+
+def test_a_side_that_can_measure_nothing_is_an_error(sides):
+    sides({("new", 1): [BenchError("there: cannot measure there (No module)")]})
+    with pytest.raises(BenchError, match="No module"):
+        in_turns(CASES, 5, NEW, OLD)
+
+
 def test_a_disturbed_pair_is_tried_again_and_the_quietest_try_counts(sides):
     told = sides(
         {
@@ -126,7 +143,7 @@ def test_no_round_begins_that_would_not_be_over_in_time(sides, monkeypatch):
     told = sides()
     clock(monkeypatch, 10.0)  # looked at once to start and once a round: 10 s a round
     pairs = in_turns(CASES[:1], 9, NEW, OLD, time_s=45.0)
-    assert pairs.rounds == 3
+    assert (pairs.rounds, pairs.ended) == (3, "the time was over")
     assert len(told.calls) == 2 * 3
 
 
@@ -157,6 +174,21 @@ def test_a_side_that_cannot_speak_says_why(tmp_path):
 def test_a_python_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(BenchError, match="no such file"):
         Speaker(Place(tmp_path, "/no/such/python"))
+
+
+def test_a_side_that_does_not_answer_is_ended_and_says_how_long_it_had(tmp_path, monkeypatch):
+    (tmp_path / "bench" / "measure").mkdir(parents=True)
+    for name in ("bench/__init__.py", "bench/measure/__init__.py"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "bench" / "measure" / "turns.py").write_text("import time\ntime.sleep(60)\n")
+    for name in ("START_S", "LIMIT_BASE_S"):
+        monkeypatch.setattr(turns, name, 0.1)
+    monkeypatch.setattr(turns, "LIMIT_FACTOR", 0.0)
+    with (
+        Speaker(Place(tmp_path, root=tmp_path)) as side,
+        pytest.raises(BenchError, match=r"no answer within 200 ms; measuring there was ended"),
+    ):
+        side.measure(CASES[0])
 
 
 @pytest.mark.slow
