@@ -70,6 +70,7 @@ def _fleet(
     bases = dict.fromkeys(each.capacity.watts_basis for each in pools)
     return Fleet(
         label=label, pools=pools, transfer=transfer, joules_per_request=joules, energy_reason=reason,
+        joules_formula="" if reason else _joules(pools, prices),
         energy_basis="" if reason else "; ".join(BASIS_WORDS[basis] for basis in bases),
         costs=[] if prices is None else [_cost(demand, pools, joules, reason, prices, way) for way in cost.WAYS],
     )  # fmt: skip
@@ -124,9 +125,10 @@ def _cost(
     if way == "purchase" and prices.power_basis != "left-out":
         if joules is None:
             gaps.append(no_joules)
-        kwh = (joules or 0.0) * sum(demand.day) / len(demand.day) * DAY_S / JOULES_PER_KWH
-        # kWh a day of busy devices, a result and no assumption
-        energy = f" + {kwh:.9f} * {cost.power_term(prices, inputs, gaps)}"
+        per_day = sum(demand.day) / len(demand.day) * DAY_S / JOULES_PER_KWH
+        # Watt-hours of busy devices: design power is an assumption, measured power a result.
+        drawn = [f"{each.capacity.seconds * per_day:.9g} * {_watts(each, prices, inputs)}" for each in pools]
+        energy = f" + ({' + '.join(drawn)}) * {cost.power_term(prices, inputs, gaps)}"
 
     def formula(counts: list[float]) -> str:
         return "24 * (" + " + ".join(f"{n:.9g} * {t}" for n, t in zip(counts, terms, strict=True)) + ")"
@@ -143,14 +145,28 @@ def _cost(
         return msgspec.structs.replace(found, reason="; ".join(dict.fromkeys(gaps)))
     values = {each.id: each.value or 0.0 for each in used}
     intervals = [each.interval for each in pools if each.interval is not None]
-    interval = None
+    interval, ends = None, None
     if len(intervals) == len(pools):
-        low, high = (evaluate(formula([each[end] for each in intervals]) + energy, values) for end in (0, 1))
-        interval = (low, high)
+        ends = (formula([each[0] for each in intervals]) + energy, formula([each[1] for each in intervals]) + energy)
+        interval = (evaluate(ends[0], values), evaluate(ends[1], values))
     return msgspec.structs.replace(
-        found, per_day=evaluate(whole, values), interval=interval, idle_per_day=evaluate(idle, values),
+        found, per_day=evaluate(whole, values), interval=interval, ends=ends, idle_per_day=evaluate(idle, values),
         per_million_output=evaluate(found.per_million_formula, values),
     )  # fmt: skip
+
+
+def _watts(pool: Pool, prices: Prices, inputs: list[cost.Input]) -> str:
+    """Return the term for what one device of a pool draws; adds to the inputs."""
+    if prices.power_basis == "tdp":
+        return cost.tdp_term(pool.capacity.device, prices, inputs)
+    return f"{pool.capacity.watts or 0.0:.9g}"
+
+
+def _joules(pools: list[Pool], prices: Prices | None) -> str:
+    """Return the formula for the joules of a request, where they follow from assumptions."""
+    if prices is None or prices.power_basis != "tdp":
+        return ""
+    return " + ".join(f"{each.capacity.seconds:.9g} * {_watts(each, prices, [])}" for each in pools)
 
 
 def _cheapest(found: list[Fleet], way: cost.Way) -> Cheapest:

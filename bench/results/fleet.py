@@ -87,7 +87,10 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FleetCost(msgspec.Struct, frozen=True, kw_only=True):
-    """Money a day: all of it, what of it stands idle, and for a million output tokens with their prompts."""
+    """Money a day: all of it, what of it stands idle, and for a million output tokens with their prompts.
+
+    ends: formulas of the interval's ends.
+    """
 
     way: Way
     currency: str
@@ -98,6 +101,7 @@ class FleetCost(msgspec.Struct, frozen=True, kw_only=True):
     inputs: list[Input] = []
     per_day: float | None = None
     interval: Interval | None = None
+    ends: tuple[str, str] | None = None
     idle_per_day: float | None = None
     per_million_output: float | None = None
     reason: str = ""
@@ -122,6 +126,8 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     pools: list[Pool] = []
     transfer: Transfer | None = None
     joules_per_request: float | None = None
+    # Where they rest on design power, which is an assumption; "" where it was measured.
+    joules_formula: str = ""
     energy_basis: str = ""
     energy_reason: str = ""
     costs: list[FleetCost] = []

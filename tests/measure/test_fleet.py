@@ -159,6 +159,30 @@ def test_a_bought_fleet_costs_its_wear_hosting_and_energy(demand, prices, solved
     assert [evaluate(each, values) for each in formulas] == pytest.approx([1550.4, 1056.0, 1550.4 / 86.4])
 
 
+def test_design_power_of_a_fleet_is_an_assumption_that_its_costs_and_joules_follow(demand, solved):
+    text = PRICES.replace('"measured"', '"tdp"') + '\n[device.a.tdp_w]\nvalue = 400\nsource = "sheet"\n'
+    prices = project.parse_toml(text.encode(), Prices, "p")
+    tdp = {"watts_basis": "tdp"}
+    solved({("prefill", "a"): capacity("a", "prefill", **tdp), ("decode", "a"): capacity(**tdp)})
+    (found,) = fleets(demand, [Supply("a", "a")], prices).fleets
+    cost = {each.way: each for each in found.costs}["purchase"]
+    assert cost.per_day == pytest.approx(1550.4)
+    values = {each.id: each.value for each in cost.inputs}
+    assert values["tdp_a"] == 400
+    # Twice the power: 14.4 more a day, and 800 J a request.
+    assert evaluate(cost.formula, values | {"tdp_a": 800}) == pytest.approx(1564.8)
+    assert [evaluate(end, values) for end in cost.ends] == pytest.approx(cost.interval)
+    assert evaluate(found.joules_formula, values | {"tdp_a": 800}) == pytest.approx(800)
+    assert found.joules_per_request == pytest.approx(400)
+
+
+def test_measured_power_of_a_fleet_is_a_result_and_no_assumption(demand, prices, solved):
+    solved({("prefill", "a"): capacity("a", "prefill"), ("decode", "a"): capacity()})
+    (found,) = fleets(demand, [Supply("a", "a")], prices).fleets
+    assert found.joules_formula == ""
+    assert "tdp_a" not in {each.id for cost in found.costs for each in cost.inputs}
+
+
 def test_a_rented_fleet_costs_its_rent_used_or_not(demand, prices, solved):
     solved({("prefill", "a"): capacity("a", "prefill"), ("decode", "b"): capacity("b")})
     found = {each.label: each for each in fleets(demand, [Supply("a", "a"), Supply("b", "b")], prices).fleets}

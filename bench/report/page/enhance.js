@@ -61,35 +61,96 @@
     };
     return sum();
   };
-  const written = (number, unit) => {
-    if (!Number.isFinite(number)) return "-";
-    if (unit === "share") return `${(number * 100).toPrecision(3)}%`;
-    const digits = Math.abs(number) >= 1000 ? number.toLocaleString("en", { maximumFractionDigits: 0 }) : Number(number.toPrecision(3));
-    return `${digits}${unit === "x" ? "x" : unit && unit !== "1" ? ` ${unit}` : ""}`;
+  const value = (name, known) => {
+    if (!known.has(name)) {
+      const cell = named.get(name);
+      const field = cell && cell.querySelector("input");
+      const formula = cell && cell.dataset.formula;
+      const own = (each) => value(each, known);
+      // What cannot be (a share of 120 %) gives no number.
+      known.set(name, field ? (field.validity.valid ? field.valueAsNumber : NaN)
+        : formula ? work(formula, own) : Number(cell ? cell.dataset.value : NaN));
+    }
+    return known.get(name);
   };
+  // Ends of a cell's interval, null where it has none that follows; no price, cost or rate lies below 0.
+  const ends = (cell, known) => {
+    if (!cell.dataset.low) return null;
+    return [cell.dataset.low, cell.dataset.high].map((end) => Math.max(0, work(end, (name) => value(name, known))));
+  };
+  const renew = (cell, known) => {
+    const before = Number(cell.dataset.value);
+    const now = work(cell.dataset.formula, (name) => value(name, known));
+    const same = Math.abs(now - before) <= 1e-6 * Math.abs(before);
+    cell.classList.toggle("changed", !same);
+    cell.innerHTML = built.get(cell);
+    if (same) return;
+    const { unit, mark } = cell.dataset;
+    const found = now >= 0 ? ends(cell, known) : null;
+    const small = cell.querySelector("small");
+    const space = cell.firstChild.textContent.match(/\s*$/)[0];
+    cell.firstChild.textContent = (now >= 0 ? mark + words.number(now, unit) : "-") + space;
+    if (small && found) small.textContent = words.interval(found, unit);
+    else if (small) small.remove();
+  };
+  const axes = [...document.querySelectorAll("td[data-live]")].map((cell) => ({
+    cell, ...JSON.parse(cell.dataset.live), lines: [...cell.querySelectorAll("li, small")], head: cell.querySelector("strong"),
+  }));
+  for (const axis of axes) axis.built = [axis.head, ...axis.lines].map((each) => [each, each.textContent]);
+  const readingBeside = (name) => { const cell = named.get(name); return cell && cell.nextElementSibling; };
+  const readings = new Map(axes.flatMap((axis) => axis.verdicts)
+    .filter((each) => !each.equal).map((each) => [each, readingBeside(each.cell)]).filter((pair) => pair[1]));
+  const asBuilt = new Map([...readings.values()].map((cell) => [cell, cell.innerHTML]));
+  const reread = (axis, known) => {
+    const cell = (each) => named.get(each.cell);
+    const found = axis.verdicts.map((each) => {
+      const [now, its] = [value(each.cell, known), ends(cell(each), known)];
+      return each.equal ? { ...each, equal: { ...each.equal, value: now, ends: its } } : { ...each, ratio: now, ends: its };
+    });
+    const before = axis.built.map(([, text]) => text);
+    const told = [words.summary(found, axis.leftOut) ?? before[0], ...found.map(words.sentence)];
+    axis.built.forEach(([each], index) => { each.textContent = told[index] ?? before[index]; });
+    found.forEach((each, index) => {
+      const beside = readings.get(axis.verdicts[index]);
+      if (beside) beside.textContent = words.reading(each);
+    });
+  };
+  const bar = document.getElementById("edited");
+  // What is drawn or told with the original assumptions says so: charts over a table that follows, and sections' words.
+  const stale = [];
+  for (const section of document.querySelectorAll("main > section")) {
+    for (const figure of section.querySelectorAll("figure")) {
+      if (figure.querySelector("[data-formula]")) stale.push([figure, figure.querySelector(".chart"), "Drawn with the original assumptions."]);
+    }
+    const text = section.querySelector("h2 + p");
+    if (text && section.querySelector("[data-formula]")) stale.push([section, text, "Assumptions were changed on this page: framed numbers follow, the sentences here are of the original ones."]);
+  }
+  for (const [index, [holder, before, text]] of stale.entries()) {
+    const note = document.createElement("p");
+    Object.assign(note, { className: "stale", textContent: text, hidden: true });
+    holder.insertBefore(note, before);
+    stale[index] = note;
+  }
   const recompute = () => {
     const known = new Map();
-    const value = (name) => {
-      if (!known.has(name)) {
-        const cell = named.get(name);
-        const field = cell && cell.querySelector("input");
-        const formula = cell && cell.dataset.formula;
-        known.set(name, field ? field.valueAsNumber : formula ? work(formula, value) : Number(cell ? cell.dataset.value : NaN));
-      }
-      return known.get(name);
-    };
-    for (const cell of cells) {
-      const before = Number(cell.dataset.value);
-      const now = work(cell.dataset.formula, value);
-      const same = Math.abs(now - before) <= 1e-6 * Math.abs(before);
-      cell.classList.toggle("changed", !same);
-      if (same) cell.innerHTML = built.get(cell);
-      else cell.textContent = cell.dataset.mark + written(now, cell.dataset.unit);
+    const changed = given.filter((cell) => !(cell.firstChild.valueAsNumber === Number(cell.dataset.value)));
+    const any = changed.length > 0;
+    for (const cell of cells) renew(cell, known);
+    for (const axis of axes) {
+      if (any) reread(axis, known);
+      else for (const [each, text] of axis.built) each.textContent = text;
     }
+    if (!any) for (const [cell, inside] of asBuilt) cell.innerHTML = inside;
+    for (const note of stale) note.hidden = !note.parentElement.querySelector("td.changed");
+    if (!bar) return;
+    bar.hidden = !any;
+    const names = changed.map((cell) => cell.dataset.label);
+    bar.firstElementChild.textContent = `Changed on this page: ${names.slice(0, 3).join("; ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}. Framed numbers and verdicts on price follow; pictures do not.`;
   };
   for (const cell of given) {
     const field = document.createElement("input");
-    Object.assign(field, { type: "number", step: "any", value: cell.dataset.value });
+    Object.assign(field, { type: "number", step: "any", min: 0, value: cell.dataset.value });
+    if (cell.dataset.unit === "share") field.max = 1;
     field.setAttribute("aria-label", cell.dataset.label);
     field.addEventListener("input", recompute);
     cell.replaceChildren(field);

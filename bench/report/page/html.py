@@ -10,6 +10,7 @@ from bench.report.charts.draw import TINT, order
 from bench.report.charts.render import page_svg
 from bench.report.charts.style import shape
 from bench.report.document import Cell, Chart, Report, Table
+from bench.report.page.live import live
 from bench.report.page.shell import render
 from bench.report.parts.glance import sentence, shortened
 from bench.results.verdict import AXES, Axis, Verdict, summary, worst
@@ -48,7 +49,8 @@ def page(report: Report) -> str:
     return render(
         "page.html.jinja", title=report.title, question=report.question, skip="To the verdicts", report=report,
         pictures=pictures,
-        pairs=pairs(report.verdicts), readings=len([each for each in report.verdicts if each.metric and each.counted]),
+        pairs=pairs(report.verdicts),
+        readings=len([each for each in report.verdicts if each.metric and each.counted and each.equal is None]),
         facts=list(dict.fromkeys(name for system in report.systems for name in system.facts)),
         chunk=CHUNK, text=cells.text, marks=cells.marks, legend=cells.LEGEND, plain=_plain,
         interval=lambda cell, unit: cells.interval_text(cell.interval, "" if unit else cell.unit),
@@ -75,7 +77,7 @@ def _axis(axis: Axis, verdicts: list[Verdict], names: dict[str, str]) -> dict[st
     source = worst(*(verdict.source for verdict in known)) if known else "missing"
     return {
         "name": axis, "verdict": summary(axis, mine), "source": source,
-        "lines": [sentence(verdict, names) for verdict in known],
+        "lines": [sentence(verdict, names) for verdict in known], "live": live(mine, names),
     }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def render(template: str, **values: object) -> str:
         loader=PackageLoader("bench.report.page", "."), undefined=StrictUndefined, trim_blocks=True,
         autoescape=select_autoescape(default=True, default_for_string=True),
     )  # fmt: skip
-    script = _own("enhance.js")
+    script = _own("words.js") + _own("enhance.js")
     environment.globals |= {
         "style": Markup(_own("style.css")), "script": Markup(script), "script_hash": _hash(script),
         "bench_version": bench.__version__, "badge": badge,

@@ -135,15 +135,17 @@ def _fleet_cells(fleet: Fleet) -> list[str | Cell]:
                     interval=interval)  # fmt: skip
 
     counts: list[tuple[int | None, tuple[int, int] | None]] = [(each.devices, each.interval) for each in fleet.pools]
-    ends = [interval for _, interval in counts if interval is not None]
-    whole = (sum(a for a, _ in ends), sum(b for _, b in ends)) if ends and len(ends) == len(counts) else None
+    spans = [interval for _, interval in counts if interval is not None]
+    whole = (sum(a for a, _ in spans), sum(b for _, b in spans)) if spans and len(spans) == len(counts) else None
     move, units = fleet.transfer, ("B", "s", "share")
     moved = (move.request_bytes, move.seconds, move.link_use) if move is not None else (None, None, None)
     found: list[str | Cell] = [cell(fleet.devices or None, "1", interval=whole)]
     found += [cell(devices, "1", interval=interval) for devices, interval in counts or [(None, None)] * 2]
     found += [cell(fleet.goodput, "1/s"), cell(fleet.busy, "share"), cell(fleet.peak_busy, "share")]
     found += [cell(value, unit) for value, unit in zip(moved, units, strict=True)]
-    found.append(cell(fleet.joules_per_request, "J", fleet.energy_basis or fleet.energy_reason))
+    joules = cell(fleet.joules_per_request, "J", fleet.energy_basis or fleet.energy_reason)
+    joules.formula = fleet.joules_formula or None
+    found.append(joules)
     costs = {each.way: each for each in fleet.costs}
     for way in WAYS:
         cost = costs.get(way)
@@ -151,13 +153,14 @@ def _fleet_cells(fleet: Fleet) -> list[str | Cell]:
             found += [cell(None, "", fleet.reason or "no prices given")] * len(MONEY)
             continue
         why = cost.reason or cost.basis
-        for value, unit, interval, formula in (
-            (cost.per_day, cost.currency, cost.interval, cost.formula),
-            (cost.idle_per_day, cost.currency, None, cost.idle_formula),
-            (cost.per_million_output, f"{cost.currency}/Mtok", None, cost.per_million_formula),
+        for value, unit, interval, formula, ends in (
+            (cost.per_day, cost.currency, cost.interval, cost.formula, cost.ends),
+            (cost.idle_per_day, cost.currency, None, cost.idle_formula, None),
+            (cost.per_million_output, f"{cost.currency}/Mtok", None, cost.per_million_formula, None),
         ):
             money = cell(value, unit, why, interval)
-            money.formula = formula if value is not None else None
+            if value is not None:
+                money.formula, money.ends = formula, ends
             found.append(money)
     return found
 

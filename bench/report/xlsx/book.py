@@ -13,16 +13,13 @@ import math
 from collections import Counter
 from typing import Any
 
-from bench.report import cells
 from bench.report.document import Cell, Report, Section
+from bench.report.xlsx import live
 from bench.report.xlsx.charts import ChartData
+from bench.report.xlsx.front import FRONT, front
 from bench.report.xlsx.place import PlacedTable, Places, Spot, letters, place, text
 
-FRONT, ASSUMPTIONS, CHART_DATA = "Report", "Assumptions", "Chart data"
-VERDICTS = (
-    "axis", "metric", "at", "A", "B", "A value", "B value", "unit", "A over B", "low", "high", "reading", "source",
-    "per", "why",
-)  # fmt: skip
+ASSUMPTIONS, CHART_DATA = "Assumptions", "Chart data"
 ASSUMED = ("assumption", "value", "unit", "low", "high", "date", "source", "where to change it", "example")
 FIRST_ASSUMPTION = 4
 WIDEST = 46
@@ -57,7 +54,7 @@ class Writer:
     def write(self) -> None:
         """Write every sheet."""
         self._properties()
-        self._front()
+        front(self)
         if self.report.assumptions:
             self._assumptions()
         sheets = {
@@ -84,68 +81,20 @@ class Writer:
             self.formats[name] = self.book.add_format(look)
         return self.formats[name]
 
-    def _front(self) -> None:
-        sheet, report = self.book.add_worksheet(FRONT), self.report
-        sheet.set_landscape()
-        bold, title = self.format("bold", bold=True), self.format("title", bold=True, font_size=16)
-        row = 0
-        sheet.write_string(row, 0, text(report.title), title)
-        facts = [
-            report.question,
-            f"{report.created}, accelbench {report.bench_version}, report {report.id}",
-            report.command,
-        ]
-        facts += [words for source, words in cells.LEGEND.items() if source in report.counts]
-        for fact in facts:
-            row += 1
-            sheet.write_string(row, 0, text(fact))
-        row += 2
-        self._row(sheet, row, list(VERDICTS), bold)
-        for verdict in report.verdicts:
-            row += 1
-            low, high = verdict.interval or (None, None)
-            self._row(sheet, row, [
-                verdict.axis, verdict.metric, verdict.target, verdict.a, verdict.b, verdict.a_value, verdict.b_value,
-                verdict.unit, verdict.ratio, low, high, verdict.reading,
-                ", ".join(filter(None, (verdict.source, verdict.doubt))), verdict.per,
-                "; ".join(filter(None, (verdict.note, verdict.why))),
-            ])  # fmt: skip
-        row += 2
-        self._row(sheet, row, ["system", "device", "name", "unit", "sources", "facts"], bold)
-        for system in report.systems:
-            row += 1
-            told = "; ".join(f"{key}: {value}" for key, value in system.facts.items())
-            self._row(
-                sheet, row, [system.label, system.device, system.name, system.unit, ", ".join(system.sources), told]
-            )
-        row += 2
-        for heading, lines in (
-            ("not run", [f"{each.system}: {each.reason} ({len(each.cases)} cases)" for each in report.not_run]),
-            ("not the same on all sides", [": ".join([line[0], " | ".join(line[1:])]) for line in report.differences]),
-            ("run rules", report.rules), ("to repeat", report.repeat), ("limits", report.limits),
-            ("citations", [f"[{number}] {each}" for number, each in enumerate(report.citations, 1)]),
-        ):  # fmt: skip
-            if lines:
-                sheet.write_string(row, 0, heading, bold)
-                for line in lines:
-                    row += 1
-                    sheet.write_string(row, 0, text(line))
-                row += 2
-        sheet.set_column(0, 0, 18)
-        sheet.set_column(1, len(VERDICTS), 14)
-
     def _assumptions(self) -> None:
         sheet = self.book.add_worksheet(ASSUMPTIONS)
         sheet.write_string(0, 0, "Assumptions", self.format("title", bold=True, font_size=16))
-        sheet.write_string(1, 0, "Yellow cells may be changed; every cost of this workbook follows.")
+        sheet.write_string(
+            1, 0, "Yellow cells may be changed; every cost of this workbook follows, and its charts. Sentences do not."
+        )
         if any(each.example for each in self.report.assumptions):
             words = "EXAMPLE: indications with their date and source, no offers to anybody. Put in your own."
             sheet.write_string(2, 0, words, self.format("bold", bold=True))
-        self._row(sheet, FIRST_ASSUMPTION - 1, list(ASSUMED), self.format("bold", bold=True))
+        self.row(sheet, FIRST_ASSUMPTION - 1, list(ASSUMED), self.format("bold", bold=True))
         edit = self.format("edit", bg_color="#FFF2CC", border=1)
         for row, each in enumerate(self.report.assumptions, FIRST_ASSUMPTION):
             where = " ".join(part for part in (each.file, each.key) if part)
-            self._row(sheet, row, [
+            self.row(sheet, row, [
                 each.label, None, each.unit, each.low, each.high, each.date, each.source, where,
                 "example" if each.example else "",
             ])  # fmt: skip
@@ -186,9 +135,16 @@ class Writer:
                 sheet.write_string(head_row, head.first + offset, text(name), bold)
                 widths[head.first + offset] = max(widths[head.first + offset], min(len(name), 24))
         for number, row in enumerate(table.rows, placed.first_row):
+            before: str | Cell = ""
             for cell, head in zip(row, placed.heads, strict=True):
+                told, before = before, cell
                 if isinstance(cell, Cell):
                     self._cell(sheet, number, head.first, cell, head.beside, head.notes)
+                    continue
+                # Words beside a ratio are its verdict.
+                if isinstance(told, Cell) and told.unit == "x" and told.id and told.value is not None:
+                    words = live.words(self.places.names[told.id].reference, told.value, text(cell))
+                    sheet.write_formula(number, head.first, words, None, text(cell))
                     continue
                 sheet.write_string(number, head.first, text(cell))
                 widths[head.first] = max(widths[head.first], min(len(cell), WIDEST))
@@ -207,18 +163,15 @@ class Writer:
         low, high = cell.interval or (None, None)
         told: dict[str, Any] = {"low": low, "high": high, "source": source}
         for offset, name in enumerate(beside, 1):
-            if name != "source" and told[name] is not None and cell.formula is not None:
-                self._while_unedited(sheet, row, column, offset, cell, told[name])
+            if name != "source" and told[name] is not None and cell.formula is not None and cell.value is not None:
+                here = f"{letters(column)}{row + 1}"
+                kept = live.while_unedited(here, cell.value, told[name])
+                formula = kept if cell.ends is None else live.end(self.places, cell.ends[offset - 1])
+                sheet.write_formula(row, column + offset, formula, self._look(cell), told[name])
             else:
                 self._any(sheet, row, column + offset, told[name], self._look(cell) if name != "source" else None)
         if noted and cell.note:
             sheet.write_string(row, column + 1 + len(beside), text(cell.note))
-
-    def _while_unedited(self, sheet: Any, row: int, column: int, offset: int, cell: Cell, end: float) -> None:
-        """An interval belongs to the number it was worked out with: it is empty once an assumption was changed."""
-        here, value = f"{letters(column)}{row + 1}", cell.value or 0.0
-        formula = f'=IF(ABS({here}-({value!r}))<=ABS({value!r})*0.000001,{end!r},"")'
-        sheet.write_formula(row, column + offset, formula, self._look(cell), end)
 
     def _look(self, cell: Cell) -> Any:
         """Return a number's format: as large as it is, and in italics where it was not measured."""
@@ -227,7 +180,8 @@ class Writer:
         italic = cell.source != "measured" or cell.doubt != ""
         return self.format(f"{form} {italic}", num_format=form, italic=italic)
 
-    def _row(self, sheet: Any, row: int, values: list[Any], look: Any = None) -> None:
+    def row(self, sheet: Any, row: int, values: list[Any], look: Any = None) -> None:
+        """Write values beside each other: text as text, numbers as numbers."""
         for column, value in enumerate(values):
             self._any(sheet, row, column, value, look)
 

@@ -99,6 +99,53 @@ def test_an_interval_of_an_edited_number_is_empty(costed):
     assert formulas == ['=IF(ABS(B7-(200.0))<=ABS(200.0)*0.000001,150.0,"")']
 
 
+@pytest.fixture
+def judged():
+    """A report whose verdict is 200 over 400, both from a price of 100, within 10 %."""
+    cells = [
+        Cell(value=200.0, unit="USD", source="assumed", id="cost_1", formula="price_a * 2"),
+        Cell(value=400.0, unit="USD", source="assumed", id="cost_2", formula="price_a * 4"),
+        Cell(value=0.5, unit="x", source="assumed", interval=(0.45, 0.55), id="cost_1_over_cost_2",
+             formula="cost_1 / cost_2", ends=("cost_1 / cost_2 * 0.9", "cost_1 / cost_2 * 1.1")),
+        'estimated: "a" better by 2.00x',
+    ]  # fmt: skip
+    columns = [Column(name="case"), *(Column(name=name, number=True) for name in "abr"), Column(name="reading")]
+    verdict = Verdict(axis="price/performance", metric="cost", a='"a"', b="b", reading='estimated: "a" better by 2.00x',
+                      a_value=200.0, b_value=400.0, a_id="cost_1", b_id="cost_2", ratio=0.5, interval=(0.45, 0.55),
+                      unit="USD", source="assumed")  # fmt: skip
+    section = Section(id="ratios", title="Ratios", tables=[table([["one", *cells]], columns)])
+    return report([section], [PRICE], verdicts=[verdict])
+
+
+def test_ends_of_an_interval_that_follow_are_formulas(judged):
+    live = [c.value for row in read(judged)["Ratios"].iter_rows() for c in row if c.data_type == "f"]
+    assert "=MAX(0,'Ratios'!$B$5 / 'Ratios'!$D$5 * 0.9)" in live
+    cached = [c for row in read(judged, values=True)["Ratios"].iter_rows(values_only=True) for c in row]
+    assert {0.5, 0.45, 0.55} <= set(cached)
+
+
+def test_the_verdict_on_the_front_refers_to_the_cells_it_follows_from(judged):
+    line = next(row for row in read(judged)["Report"].iter_rows(values_only=True) if row[0] == "price/performance")
+    assert line[5:7] == ("='Ratios'!$B$5", "='Ratios'!$D$5")
+    assert line[8:11] == ("='Ratios'!$F$5", "='Ratios'!$G$5", "='Ratios'!$H$5")
+    told = next(row for row in read(judged, values=True)["Report"].iter_rows(values_only=True) if row[5] == 200)
+    assert told[8:12] == (0.5, 0.45, 0.55, 'estimated: "a" better by 2.00x')
+
+
+def test_the_words_of_a_verdict_hold_until_its_ratio_is_changed(judged):
+    words = [
+        c.value for sheet in read(judged) for row in sheet.iter_rows() for c in row if "changed: read" in str(c.value)
+    ]
+    assert (
+        words
+        == [
+            '=IF(ABS(\'Ratios\'!$F$5-(0.5))<=ABS(0.5)*0.000001,"estimated: ""a"" better by 2.00x",'
+            '"changed: read the ratio and its interval")'
+        ]
+        * 2
+    )
+
+
 def test_every_formula_of_a_whole_workbook_gives_its_cached_value(costed):
     live, cached = read(costed), read(costed, values=True)
     checked = 0

@@ -1,0 +1,94 @@
+"""The front page of a workbook: the verdicts, the systems, what was not run, and the rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench.report import cells
+from bench.report.parts.glance import ratio_id
+from bench.report.xlsx import live
+from bench.report.xlsx.place import text
+from bench.results.verdict import Verdict
+
+if TYPE_CHECKING:
+    from bench.report.xlsx.book import Writer
+
+FRONT = "Report"
+VERDICTS = (
+    "axis", "metric", "at", "A", "B", "A value", "B value", "unit", "A over B", "low", "high", "reading", "source",
+    "per", "why", "price that makes both equal", "of what",
+)  # fmt: skip
+
+
+def front(writer: Writer) -> None:
+    """Write the front page; what follows from assumptions refers to the cells where it follows."""
+    sheet, report = writer.book.add_worksheet(FRONT), writer.report
+    sheet.set_landscape()
+    bold, title = writer.format("bold", bold=True), writer.format("title", bold=True, font_size=16)
+    row = 0
+    sheet.write_string(row, 0, text(report.title), title)
+    facts = [
+        report.question,
+        f"{report.created}, accelbench {report.bench_version}, report {report.id}",
+        report.command,
+    ]
+    facts += [words for source, words in cells.LEGEND.items() if source in report.counts]
+    for fact in facts:
+        row += 1
+        sheet.write_string(row, 0, text(fact))
+    row += 2
+    writer.row(sheet, row, list(VERDICTS), bold)
+    for verdict in report.verdicts:
+        row += 1
+        low, high = verdict.interval or (None, None)
+        writer.row(sheet, row, [
+            verdict.axis, verdict.metric, verdict.target, verdict.a, verdict.b, verdict.a_value, verdict.b_value,
+            verdict.unit, verdict.ratio, low, high, verdict.reading,
+            ", ".join(filter(None, (verdict.source, verdict.doubt))), verdict.per,
+            "; ".join(filter(None, (verdict.note, verdict.why))), *_equal(verdict),
+        ])  # fmt: skip
+        _live(writer, sheet, row, verdict)
+    row += 2
+    writer.row(sheet, row, ["system", "device", "name", "unit", "sources", "facts"], bold)
+    for system in report.systems:
+        row += 1
+        told = "; ".join(f"{key}: {value}" for key, value in system.facts.items())
+        writer.row(sheet, row, [system.label, system.device, system.name, system.unit, ", ".join(system.sources), told])
+    row += 2
+    for heading, lines in (
+        ("not run", [f"{each.system}: {each.reason} ({len(each.cases)} cases)" for each in report.not_run]),
+        ("not the same on all sides", [": ".join([line[0], " | ".join(line[1:])]) for line in report.differences]),
+        ("run rules", report.rules), ("to repeat", report.repeat), ("limits", report.limits),
+        ("citations", [f"[{number}] {each}" for number, each in enumerate(report.citations, 1)]),
+    ):  # fmt: skip
+        if lines:
+            sheet.write_string(row, 0, heading, bold)
+            for line in lines:
+                row += 1
+                sheet.write_string(row, 0, text(line))
+            row += 2
+    sheet.set_column(0, 0, 18)
+    sheet.set_column(1, len(VERDICTS), 14)
+
+
+def _equal(verdict: Verdict) -> list[Any]:
+    price = verdict.equal
+    return [] if price is None else [price.value, f"{price.unit}, {price.of} {price.way}, a {price.per}"]
+
+
+def _live(writer: Writer, sheet: Any, row: int, verdict: Verdict) -> None:
+    """Put references over what a verdict takes from cells that follow from assumptions."""
+    names, equal = writer.places.names, verdict.equal
+    for column, name, value in (
+        ("A value", verdict.a_id, verdict.a_value), ("B value", verdict.b_id, verdict.b_value),
+        ("price that makes both equal", equal.id if equal else "", equal.value if equal else None),
+    ):  # fmt: skip
+        if name in names:
+            sheet.write_formula(row, VERDICTS.index(column), f"={names[name].reference}", None, value)
+    spot = names.get(ratio_id(verdict))
+    if spot is None or verdict.ratio is None:
+        return
+    for offset, value in enumerate((verdict.ratio, *(verdict.interval or ()))):
+        sheet.write_formula(row, VERDICTS.index("A over B") + offset, f"={live.beside(spot, offset)}", None, value)
+    words = live.words(spot.reference, verdict.ratio, text(verdict.reading))
+    sheet.write_formula(row, VERDICTS.index("reading"), words, None, text(verdict.reading))
