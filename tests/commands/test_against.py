@@ -9,6 +9,7 @@ import pytest
 
 from bench.commands.against import find
 from bench.errors import NotComparable, ResultError
+from bench.measure import checkout
 from bench.results.gate import baseline_file as stored
 from bench.results.gate.baseline import Baseline
 from bench.results.gate.gather import gather
@@ -136,6 +137,24 @@ def test_a_branch_is_the_runs_of_its_history(here, run, branches):
     assert labels(find(("main",), set())) == ["1/1", "2/1"]
     assert labels(find(("side",), set())) == ["1/1", "3/1"]
     assert labels(find(("main",), {"2"})) == ["1/1"]
+
+
+def test_a_branch_of_many_runs_costs_no_more_git_than_one_of_few(here, run, branches, monkeypatch):
+    asked = []
+    monkeypatch.setattr(checkout, "_git", lambda *words, git=checkout._git: asked.append(words) or git(*words))
+    written(here, run("1", 1.0, commit=branches[0]))
+    find(("main",), set())
+    few = len(asked)
+    for number in range(2, 20):
+        written(here, run(f"{number}", 1.0, commit=branches[number % 3]))
+    assert len(find(("main",), set()).gathered.sessions) == 13
+    assert len(asked) == 2 * few
+
+
+def test_a_branch_is_no_file_of_its_name(here, run, branches):
+    written(here, run("1", 1.0, commit=branches[0]))
+    (here / "side").mkdir()
+    assert labels(find(("side",), set())) == ["1/1"]
 
 
 def test_a_branch_without_runs_has_the_baseline_it_keeps(here, run, branches):
