@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bench import project
+from bench.commands.naming import device_name, named
 from bench.devices.adapter import present_devices
 from bench.devices.sheet import known_sheets
 from bench.errors import DefinitionError, ResultError, listed, nearest
@@ -29,11 +31,11 @@ def read_operands(words: tuple[str, ...], names: tuple[str, ...], overrides: dic
 
     Raises: DefinitionError for a word that is neither a file nor a sheet; ResultError for a file that cannot be read.
     """
-    files = {word: _load(word, words) for word in words if is_file(word)}
+    files = {word: _load(word) for word in words if is_file(word)}
     files |= {word: _published(word) for word in words if word not in files and is_published(word)}
     if files and not names and not overrides:
         operands = itertools.chain.from_iterable(files.values())
-        every = [(row, operand.label) for operand in operands for row in operand.rows]
+        every = [(row, operand.origin or operand.label) for operand in operands for row in operand.rows]
         wanted = {row.case_id for row, _ in every}
         # What a person's own test calls is no case: it stands beside other files only.
         cases = [_case(row, label) for row, label in every if "test" not in row.definition]
@@ -46,13 +48,10 @@ def read_operands(words: tuple[str, ...], names: tuple[str, ...], overrides: dic
     sides: list[Operand] = []
     for word in words:
         if word in files:
-            sides += [
-                Operand(each.label, [row for row in each.rows if row.case_id in wanted], each.environment)
-                for each in files[word]
-            ]
+            sides += [replace(each, rows=[row for row in each.rows if row.case_id in wanted]) for each in files[word]]
         else:
             sides.append(_modelled(word, cases))
-    return sides
+    return named(sides)
 
 
 def is_file(word: str) -> bool:
@@ -82,17 +81,17 @@ def _published(word: str) -> list[Operand]:
     ]
 
 
-def _load(word: str, words: tuple[str, ...]) -> list[Operand]:
-    """Return a run file as one side for each device in it; labelled by device alone where the file is all there is."""
-    run, stem = load_run(Path(word)), Path(word).stem
+def _load(word: str) -> list[Operand]:
+    """Return a run file as one side for each device in it, called what the device is called."""
+    run = load_run(Path(word))
     devices = list(dict.fromkeys(row.device for row in run.rows))
     if not devices:
         raise ResultError(f"{word}: holds no rows; make some with: bench run")
     sides: list[Operand] = []
     for device in devices:
-        alone = device if len(words) == 1 else f"{stem}:{device}"
         rows = fold(row for row in run.rows if row.device == device)
-        sides.append(Operand(stem if len(devices) == 1 else alone, rows, run.environment))
+        side = Operand(device, rows, run.environment, project.shown(Path(word)))
+        sides.append(replace(side, label=device_name(side)))
     return sides
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -28,7 +27,6 @@ CONTEXTS = tuple(2**power for power in range(10, 18))
 ROUTINGS = ("uniform", "zipf:0.2", "zipf:0.4", "zipf:0.6", "zipf:0.8", "zipf:1.0", "zipf:1.2")
 # Curves of more definitions than this make a chart that nobody reads; the tables have them all.
 MOST_CURVES = 2
-_RUN_ID = re.compile(r"^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d_(.+)$")
 
 
 def gather(
@@ -38,7 +36,7 @@ def gather(
 
     Raises: DefinitionError for a word that is neither a file nor a sheet; ResultError for a file that cannot be read.
     """
-    operands = _short_labels(read_operands(words, names, overrides))
+    operands = read_operands(words, names, overrides)
     sides = [Side(operand, _device(operand), _paper(operand)) for operand in operands]
     for side in sides:
         side.at_targets = solved_at(side.operand, targets).rows
@@ -55,14 +53,6 @@ def gather(
 
 def _device(operand: Operand) -> str:
     return operand.rows[0].device if operand.rows else operand.label
-
-
-def _short_labels(operands: list[Operand]) -> list[Operand]:
-    """A run's id is long and most of it is the time: left out where what remains tells the sides apart."""
-    short = [match[1] if (match := _RUN_ID.match(operand.label)) else operand.label for operand in operands]
-    if len(set(short)) < len(short):
-        return operands
-    return [Operand(label, each.rows, each.environment) for label, each in zip(short, operands, strict=True)]
 
 
 def _main_dtype(sides: list[Side]) -> str | None:

@@ -62,7 +62,7 @@ def number(value: float, unit: str) -> str:
     if unit == "1" and value == round(value):
         return f"{value:,.0f}"
     if unit == "x":
-        return f"{value:.2f}x"
+        return f"{value:,.2f}x"
     return three_digits(value) + ("" if unit in ("", "1") else f" {unit}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.report.layout import Column, Table
 from bench.report.rows import by_reason, short_names
 from bench.results.axes import SAME_BATCH, every_verdict
-from bench.results.compare import Compared, Comparison
+from bench.results.compare import Compared, Comparison, Operand
 from bench.results.doubt import MARK, explained
 from bench.results.verdict import AXES, Verdict, summary
 from bench.units import MISSING, seconds, three_digits
@@ -21,7 +21,7 @@ def comparison_table(comparison: Comparison) -> Table:
     right = "other" if several else labels[1]
     table = Table([
         Column("case"), Column("against", keep=9 if several else 1), Column("metric", keep=8),
-        Column("per"), Column(labels[0], right=True), Column(right, right=True),
+        Column("per"), Column(labels[0], right=True, long=True), Column(right, right=True, long=True),
         Column("step", right=True, keep=3), Column("ratio", right=True), Column("interval", right=True, keep=8),
         Column("reading", wrap=True), Column("source", keep=4),
     ])  # fmt: skip
@@ -43,8 +43,9 @@ def target_table(comparison: Comparison) -> Table:
     right = "other" if several else labels[1]
     table = Table([
         Column("largest batch in time"), Column("against", keep=9 if several else 1), Column("per"), Column("dtype"),
-        Column(labels[0], right=True), Column(right, right=True), Column("batch", right=True, keep=6),
-        Column("ratio", right=True), Column("interval", right=True, keep=8), Column("reading", wrap=True),
+        Column(labels[0], right=True, long=True), Column(right, right=True, long=True),
+        Column("batch", right=True, keep=6), Column("ratio", right=True), Column("interval", right=True, keep=8),
+        Column("reading", wrap=True),
         Column("per TFLOP/s", right=True, keep=5), Column("bound", keep=4),
     ])  # fmt: skip
     table.title = "At service targets (output tok/s of a unit; of prefill, prompt tok/s):"
@@ -81,9 +82,14 @@ def _rate(value: float | None) -> str:
 def head_lines(comparison: Comparison) -> list[str]:
     """Return what is not the same on all sides, to be read before any number."""
     labels = " | ".join(operand.label for operand in comparison.operands)
+    files = [f"{each.label}: {each.origin}{_made(each)}" for each in comparison.operands if each.origin]
     if not comparison.differences:
-        return [f"the same machine, device and software on all sides ({labels})"]
-    return [f"! not the same on all sides ({labels}):", *(f"    {line}" for line in comparison.differences)]
+        return [*files, f"the same machine, device and software on all sides ({labels})"]
+    return [*files, f"! not the same on all sides ({labels}):", *(f"    {line}" for line in comparison.differences)]
+
+
+def _made(operand: Operand) -> str:
+    return f", of {operand.environment.created[:16].replace('T', ' ')} UTC" if operand.environment else ""
 
 
 def axis_lines(comparison: Comparison, targets: Comparison | None) -> list[str]:
@@ -91,7 +97,7 @@ def axis_lines(comparison: Comparison, targets: Comparison | None) -> list[str]:
     lines: list[str] = []
     for a, b, found in verdicts_of(comparison, targets):
         lines += [f"on each axis, {a} against {b} (bench report has the readings):"]
-        lines += [f"    {axis:<18}{summary(axis, found)}" for axis in AXES]
+        lines += [f"    {axis:<19}{summary(axis, found)}" for axis in AXES]
     return lines
 
 
@@ -164,4 +170,4 @@ def _in_doubt(comparison: Comparison) -> list[str]:
 
 
 def _interval(line: Compared) -> str:
-    return MISSING if line.interval is None else f"{line.interval[0]:.2f} - {line.interval[1]:.2f}"
+    return MISSING if line.interval is None else f"{line.interval[0]:,.2f} - {line.interval[1]:,.2f}"

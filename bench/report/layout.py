@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
+
+LONGEST_NAME = 18
 
 
 @dataclass(frozen=True)
 class Column:
     """A heading; numbers stand right; `keep` decides what goes first on a narrow terminal (low goes first).
 
-    wrap: long words may go on below, where the window is narrow (never for numbers).
+    wrap: long words may go on below, where the window is narrow (never for numbers). long: so may the name, which
+    is no name of ours (a system's, say).
     """
 
     name: str
     right: bool = False
     keep: int = 9
     wrap: bool = False
+    long: bool = False
+
+    @property
+    def heading(self) -> list[str]:
+        """The name as it stands above its column, in one line or in several."""
+        return textwrap.wrap(self.name, LONGEST_NAME, break_long_words=False) if self.long else [self.name]
 
 
 @dataclass

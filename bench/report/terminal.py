@@ -70,14 +70,23 @@ def table_text(table: Table, width: int, *, bold: bool = False) -> str:
     if wrapped and (over := sum(sizes) + len(GAP) * (len(sizes) - 1) - width) > 0:
         widest = max(wrapped, key=lambda index: sizes[index])
         sizes[widest] = max(NARROWEST_WRAP, sizes[widest] - over)
-    head = GAP.join(c.name.rjust(s) if c.right else c.name.ljust(s) for c, s in zip(fitted.columns, sizes, strict=True))
-    lines.append(f"\033[1m{head.rstrip()}\033[0m" if bold else head.rstrip())
+    lines += [f"\033[1m{head}\033[0m" if bold else head for head in _heads(fitted.columns, sizes)]
     lines.append(GAP.join("-" * size for size in sizes))
     for row in fitted.rows:
         lines += _row_lines(fitted.columns, row, sizes)
     if dropped:
         lines.append(f"(left out, the window is narrow: {', '.join(dropped)}; --format md or csv has all)")
     return "\n".join([*lines, *_noted(table)])
+
+
+def _heads(columns: list[Column], sizes: list[int]) -> list[str]:
+    """The headings as text; those of several lines end at the bottom."""
+    depth = max(len(column.heading) for column in columns)
+    padded = [[""] * (depth - len(column.heading)) + column.heading for column in columns]
+    return [
+        GAP.join(p.rjust(s) if c.right else p.ljust(s) for p, c, s in zip(parts, columns, sizes, strict=True)).rstrip()
+        for parts in zip(*padded, strict=True)
+    ]
 
 
 def _row_lines(columns: list[Column], row: list[str], sizes: list[int]) -> list[str]:
@@ -112,7 +121,8 @@ def _noted(table: Table) -> list[str]:
 
 def _sizes(table: Table) -> list[int]:
     return [
-        max([len(column.name), *(len(row[index]) for row in table.rows)]) for index, column in enumerate(table.columns)
+        max([*map(len, column.heading), *(len(row[index]) for row in table.rows)])
+        for index, column in enumerate(table.columns)
     ]
 
 

@@ -19,16 +19,19 @@ WIDEST = 50.0
 INTERPOLATED = "interpolated"
 # What grows with the step's time; anything else goes with its inverse.
 TIMES = ("step_s", "ttft_s", "tpot_s", "joules_per_token")
+# What of `differences` a side tells without having been measured.
+OF_EVERY_SIDE = ("device", "unit", "source")
 RATES = {"prefill": "prompt_tokens_per_s", "decode": "output_tokens_per_s"}
 
 
 @dataclass(frozen=True)
 class Operand:
-    """One side of a comparison: a label, its rows, and the environment where there is a run file."""
+    """One side of a comparison: a label, its rows, and the environment and file where there is a run file."""
 
     label: str
     rows: list[Row]
     environment: Environment | None = None
+    origin: str = ""
 
     @property
     def units(self) -> list[str]:
@@ -199,14 +202,17 @@ def source_of(row: Row) -> str:
 
 
 def differences(operands: list[Operand]) -> list[str]:
-    """Return the settings that are not the same on all sides, one line each."""
+    """Return the settings that are not the same on all sides, one line each.
+
+    What a side is modelled or cited by has no machine or software, and so no other one than a measured side.
+    """
     sides: list[dict[str, str]] = [_settings(operand) for operand in operands]
     keys = list(dict.fromkeys(key for side in sides for key in side))
     lines = []
     for key in keys:
-        values = [side.get(key, "-") for side in sides]
-        if len(set(values)) > 1:
-            lines.append(f"{key}: " + " | ".join(values))
+        told = [side.get(key, "-") for side in sides if key in OF_EVERY_SIDE or len(side) > len(OF_EVERY_SIDE)]
+        if len(set(told)) > 1:
+            lines.append(f"{key}: " + " | ".join(side.get(key, "-") for side in sides))
     return lines
 
 
@@ -218,8 +224,8 @@ def _settings(operand: Operand) -> dict[str, str]:
     }
     env, devices = operand.environment, dict.fromkeys(row.device for row in operand.rows if row.source == "measured")
     if env is not None and devices:
-        sessions = max(row.sessions for row in operand.rows)
-        settings |= {"sessions": str(sessions)} if sessions > 1 else {}
+        settings["sessions"] = str(max(row.sessions for row in operand.rows))
+        settings |= {"commit": env.commit} if env.commit else {}
         settings["machine"] = ", ".join(fingerprint(env, device) for device in devices)
         for device in devices:
             settings |= {name: value for name, value in machine(env, device).items() if name != "name"}

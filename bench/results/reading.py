@@ -47,7 +47,7 @@ def reading(
     side = better(interval, higher=higher)
     if side is not None:
         factor = ratio if ratio > 1 else 1 / ratio
-        return f"{front}{names[side]} better by {factor:.2f}x"
+        return f"{front}{names[side]} better by {factor:,.2f}x"
     low, high = interval
     if low >= 1 - EQUAL and high <= 1 + EQUAL:
         return f"{front}equal within {EQUAL:.0%}"

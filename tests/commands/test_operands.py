@@ -53,7 +53,7 @@ def test_sweep_flags_decide_the_cases_of_both() -> None:
 
 def test_a_run_file_decides_the_cases_of_the_sheet_beside_it(ran: Ran) -> None:
     a, b = read_operands((str(ran("rms-norm", "h100-sxm")), "h20"), (), {})
-    assert (a.label, b.label) == ("run", "h20")
+    assert (a.label, a.origin, b.label) == ("h100-sxm", "run.json", "h20")
     assert a.environment is not None
     assert _ids(a) == _ids(b) == ["rms-norm[m=1,n=4k,bf16]", "rms-norm[m=512,n=4k,bf16]", "rms-norm[m=4k,n=7k,bf16]"]
 
@@ -77,7 +77,8 @@ def test_a_run_file_of_two_devices_is_two_sides(ran: Ran) -> None:
     file = str(ran("rms-norm", "h100-sxm", "h20"))
     assert [operand.label for operand in read_operands((file,), (), {})] == ["h100-sxm", "h20"]
     sides = read_operands((file, "h20"), (), {})
-    assert [operand.label for operand in sides] == ["run:h100-sxm", "run:h20", "h20"]
+    day = sides[1].environment.created[:10]  # type: ignore[union-attr]
+    assert [operand.label for operand in sides] == ["h100-sxm", f"h20 of {day}", "h20 modelled now"]
     assert [len(operand.rows) for operand in sides] == [3, 3, 3]
 
 
@@ -111,7 +112,7 @@ def test_a_row_whose_definition_cannot_be_read_names_its_side(ran: Ran) -> None:
     file = ran("rms-norm", "h100-sxm")
     text = file.read_text().replace('"phase": "kernel",\n    "dtype"', '"phase": "dance",\n    "dtype"')
     file.write_text(text.replace('"definition": {\n    "workload"', '"definition": {\n    "werkload"'))
-    with pytest.raises(ResultError, match=r"run: the definition of 'rms-norm\[m=1,n=4k,bf16\]' cannot be read"):
+    with pytest.raises(ResultError, match=r"run\.json: the definition of 'rms-norm\[m=1,n=4k,bf16\]' cannot be read"):
         read_operands((str(file), "h20"), (), {})
 
 

@@ -1,4 +1,4 @@
-"""What the sides of a report hold: paper figures, targets, sweeps that stop where memory ends, short labels."""
+"""What the sides of a report hold: paper figures, targets, sweeps that stop where memory ends."""
 
 from __future__ import annotations
 
@@ -60,14 +60,3 @@ def test_a_measured_device_that_matched_a_sheet_has_that_sheet_s_figures(row, en
     (side,) = gather(("run.json",), (), {}, [])
     assert side.paper.peak_flops["bf16"] == 989.4e12
     assert (side.paper.facts["name"], side.paper.sheet) == ("NVIDIA H200", "h200-sxm")
-
-
-def test_a_run_s_label_leaves_its_time_out_where_that_tells_the_sides_apart(row, environment, monkeypatch):
-    def labels(*names):
-        operands = [Operand(name, [row()], environment()) for name in names]
-        monkeypatch.setattr("bench.commands.sides.read_operands", lambda *_: operands)
-        return [side.label for side in gather(names, (), {}, [])]
-
-    assert labels("2026-11-22T00-00-00_cpu_beef", "2026-11-23T00-00-00_cpu_cafe") == ["cpu_beef", "cpu_cafe"]
-    same = ("2026-11-22T00-00-00_cpu_beef", "2026-11-23T00-00-00_cpu_beef")
-    assert labels(*same) == list(same)

@@ -134,8 +134,8 @@ def test_the_axes_are_read_by_the_rules_of_reports(sides):
     """Packages of 800 and 640 tok/s: 1.25x, each time within 4 %, and one of the two was modelled."""
     lines = axis_lines(sides, None)
     assert lines[0] == "on each axis, ascend-910c against h100 (bench report has the readings):"
-    assert lines[1] == "    throughput        estimated: ascend-910c better by 1.25x"
-    assert lines[4].startswith("    energy            power was not measured on both sides")
+    assert lines[1] == "    throughput         estimated: ascend-910c better by 1.25x"
+    assert lines[4].startswith("    energy             power was not measured on both sides")
     assert len(lines) == 6
 
 
@@ -147,4 +147,18 @@ def test_a_number_in_doubt_keeps_its_ratio_with_the_mark_and_a_footnote(row):
     assert (line["A"], line["B"], line["step"]) == ("?15,849", "100", "?10.0 ms | 1.00 s")
     assert (line["ratio"], line["reading"]) == ("?158.49x", "cannot tell: disturbed")
     assert [note[:12] for note in comparison_table(compared).notes] == ["? disturbed:"]
-    assert "    throughput        cannot tell: disturbed" in axis_lines(compared, None)
+    assert "    throughput         cannot tell: disturbed" in axis_lines(compared, None)
+
+
+def test_a_sides_file_and_its_time_stand_above_the_numbers(row, environment):
+    sides = [Operand("A CPU (2 cores)", [row()], environment(), "results/runs/x.json"), Operand("B", [row()])]
+    assert head_lines(compare(sides))[0] == "A CPU (2 cores): results/runs/x.json, of 2026-11-21 12:00 UTC"
+
+
+def test_a_long_name_of_a_side_takes_two_lines_above_its_numbers(row):
+    name = "AMD EPYC (2 cores) at commit bf0dbaf"
+    one = row(output_tokens_per_s=100.0, step_s=0.01, interval=(0.01, 0.01))
+    lines = table_text(comparison_table(compare([Operand(name, [one]), Operand("B", [one])])), 160).splitlines()
+    assert "AMD EPYC (2 cores)" in lines[0]
+    assert " at commit bf0dbaf    B" in lines[1]
+    assert lines[1].startswith("case")

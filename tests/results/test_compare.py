@@ -247,8 +247,20 @@ def test_device_unit_and_source_come_first(row, environment):
 
 def test_what_one_side_does_not_know_is_a_dash(row, environment):
     a = Operand("A", [row()], environment(governor="performance"))
-    b = Operand("B", [row()])
+    b = Operand("B", [row()], environment())
     assert "governor: performance | -" in differences([a, b])
+
+
+def test_a_model_has_no_machine_that_could_be_another_one(row, environment):
+    a, b = Operand("A", [row()], environment(governor="performance")), Operand("B", [row(source="modelled")])
+    assert differences([a, b]) == ["source: measured | modelled"]
+    c = Operand("C", [row()], environment(governor="powersave"))
+    assert "governor: performance | - | powersave" in differences([a, b, c])
+
+
+def test_another_commit_is_told(row, environment):
+    sides = [Operand(name, [row()], environment(commit=commit)) for name, commit in (("A", "aaaa"), ("B", "bbbb+"))]
+    assert differences(sides) == ["commit: aaaa | bbbb+"]
 
 
 def test_a_setting_that_differs_on_one_of_three_sides_is_listed_for_all(row, environment):
@@ -279,7 +291,7 @@ def test_heat_load_and_the_name_of_the_host_make_no_other_machine(row, environme
 
 def test_another_number_of_sessions_is_told(row, environment):
     sides = [Operand(name, [row(sessions=count)], environment()) for name, count in (("A", 1), ("B", 5))]
-    assert differences(sides) == ["sessions: - | 5"]
+    assert differences(sides) == ["sessions: 1 | 5"]
 
 
 def test_a_comparison_carries_its_differences(decode):

@@ -83,7 +83,7 @@ def sentence(verdict: Verdict, names: dict[str, str]) -> str:
         return f"{verdict.reading} ({verdict.why}): {what}"
     spread = f", {cells.interval_text(verdict.interval, 'x')}" if verdict.interval else ""
     in_doubt = MARK if verdict.doubt else ""
-    return f"{verdict.reading} (ratio {in_doubt}{verdict.ratio:.2f}x{spread}): {what}"
+    return f"{verdict.reading} (ratio {in_doubt}{verdict.ratio:,.2f}x{spread}): {what}"
 
 
 def what_of(verdict: Verdict, names: dict[str, str]) -> str:

@@ -46,7 +46,8 @@ def system(side: Side) -> System:
     env, facts = side.operand.environment, dict(side.paper.facts)
     if env is not None:
         facts |= {
-            "host": env.host, "machine": env.fingerprint, "cpu": env.cpu, "cores": str(env.cores), "os": env.os,
+            "run file": side.operand.origin, "host": env.host, "machine": env.fingerprint,
+            "cpu": env.cpu, "cores": str(env.cores), "os": env.os,
             "memory of the host": data_size(env.memory_bytes) if env.memory_bytes else "",
             "container": env.container or "", "governor": env.governor or "not shown", "python": env.python,
             "accelbench": env.bench_version, "commit": env.commit or "", "measured": env.created,
@@ -65,10 +66,7 @@ def differing(sides: list[Side]) -> list[list[str]]:
     found = []
     for line in differences([side.operand for side in sides]):
         key, _, values = line.partition(": ")
-        each = values.split(" | ")
-        # What one side alone tells of itself is no difference; it stands among the systems.
-        if sum(value != "-" for value in each) > 1:
-            found.append([key, *each])
+        found.append([key, *values.split(" | ")])
     return found
 
 
