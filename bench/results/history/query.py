@@ -13,17 +13,19 @@ import msgspec
 import sqlalchemy as sa
 
 from bench.errors import DefinitionError, listed, nearest
+from bench.results.doubt import of_sessions
 from bench.results.history import tables
 from bench.results.history.memo import Memo
 from bench.results.history.trend import Series, Taken, Trend, trend
+from bench.results.metrics import METRICS
 
 # Numbers in one `in (...)`; databases take thousands, not any number.
 AT_ONCE = 500
 # Before every date that a run can have.
 EVER = -(2**62)
 
-# (time, run) -> how its first session was made, medians of its sessions.
-Points = dict[tuple[int, int], tuple[int, list[float]]]
+# (time, run) -> how its first session was made, medians of its sessions, and why each is in doubt ("" for no doubt).
+Points = dict[tuple[int, int], tuple[int, list[float], list[str]]]
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,14 @@ def read_trends(connection: sa.Connection, asked: Asked, memo: Memo) -> Trends:
         grouped: dict[Series, list[Taken]] = {}
         for line in lines:
             if line.id in points:
-                grouped.setdefault(_series(line, asked.was), []).extend(_taken(line, points[line.id], runs))
+                taken = _taken(line, points[line.id], runs, timed=METRICS[asked.metric].unit != "B")
+                grouped.setdefault(_series(line, asked.was), []).extend(taken)
         found = []
-        for series, taken in grouped.items():
+        for series, every in grouped.items():
             # The clock may have gone backwards: ids decide between equals.
-            taken.sort(key=lambda one: (one.at, one.run))
+            every.sort(key=lambda one: (one.at, one.run))
             # Of a series of several names or definitions each was read to the full length.
-            found.append(trend(series, asked.metric, taken[-asked.last :], settings, memo))
+            found.append(trend(series, asked.metric, every[-asked.last :], settings, memo))
     return Trends(trends=found, machines={mark: told[number] for mark, number in machines.items()})
 
 
@@ -139,12 +142,14 @@ def _series(line: Any, was: dict[str, str]) -> Series:
     )  # fmt: skip
 
 
-def _taken(line: Any, points: Points, runs: dict[int, Any]) -> Iterator[Taken]:
+def _taken(line: Any, points: Points, runs: dict[int, Any], *, timed: bool) -> Iterator[Taken]:
+    """The runs of a series. timed: whether others at work can have moved the metric."""
     own = {"workload": line.workload, "definition": line.definition}
-    for (at, number), (made, medians) in points.items():
+    for (at, number), (made, medians, doubts) in points.items():
         run = runs[number]
         yield Taken(
-            run=run.run_id, at=at, commit=run.commit, settings=(run.settings, made), medians=medians, own=own
+            run=run.run_id, at=at, commit=run.commit, settings=(run.settings, made), medians=medians, own=own,
+            doubt=of_sessions(doubts) if timed else "",
         )  # fmt: skip
 
 
@@ -160,11 +165,12 @@ def _points(connection: sa.Connection, lines: list[Any], asked: Asked) -> dict[i
     newest = (point.c.series == series.c.id) & (point.c.at >= sa.func.coalesce(since, EVER))
     found: dict[int, Points] = {}
     for numbers in _portions([line.id for line in lines]):
-        columns = sa.select(point.c.series, point.c.at, point.c.run, point.c.made, value)
+        columns = sa.select(point.c.series, point.c.at, point.c.run, point.c.made, point.c.doubt, value)
         wanted = columns.select_from(series.join(point, newest)).where(series.c.id.in_(numbers), value > 0)
-        for number, at, run, made, median in connection.execute(wanted.order_by(point.c.session)).all():
-            medians = found.setdefault(number, {}).setdefault((at, run), (made, []))[1]
+        for number, at, run, made, doubt, median in connection.execute(wanted.order_by(point.c.session)).all():
+            _, medians, doubts = found.setdefault(number, {}).setdefault((at, run), (made, [], []))
             medians.append(median)
+            doubts.append(doubt or "")
     return found
 
 
