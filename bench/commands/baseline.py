@@ -50,7 +50,7 @@ def save(name: str, runs: tuple[str, ...], keep: int, replace: bool) -> int:
         gone = before.prune(keep)
         stored.save(before, path)
     emit(f"{project.shown(path)}: {_counted(before)}")
-    emit(f"{len(new)} sessions are new, {len(gone)} older ones went (--keep {keep})", sys.stderr)
+    emit(f"new sessions: {len(new)}; older ones that went (--keep {keep}): {len(gone)}", sys.stderr)
     _warn(before)
     return 0
 
@@ -60,14 +60,14 @@ def _warn(one: Baseline) -> None:
     few, fewest = one.learning(Rule.fewest_sessions), Rule.fewest_sessions
     if few:
         emit(
-            f"! {_cases(len(few))} with {min(few.values())} of {fewest} sessions: bench check is learning there;"
+            f"! {_number(len(few), 'case')} with {min(few.values())} of {fewest} sessions: bench check is learning there;"
             f" add more: bench run --sessions {fewest}, bench baseline save {one.name}",
             sys.stderr,
         )
     modelled = {(held.device, held.case_id) for held in one.cases if held.source == "modelled"}
     if modelled:
         emit(
-            f"! {_cases(len(modelled))} modelled: bench check tells what the cost model or a sheet says otherwise than"
+            f"! {_number(len(modelled), 'case')} modelled: bench check tells what the cost model or a sheet says otherwise than"
             " in the newest of these runs, and nothing of a machine",
             sys.stderr,
         )
@@ -195,20 +195,20 @@ def prune(name: str, keep: int | None, patterns: tuple[str, ...], delete: bool) 
         gone = baseline.prune(keep) if keep else []
         cases = baseline.drop(patterns) if patterns else []
         stored.save(baseline, path)
-    emit(f"{project.shown(path)}: {len(gone)} sessions and {len(cases)} cases went; {_counted(baseline)}")
+    emit(f"{project.shown(path)}: {_counted(baseline)}")
+    emit(f"sessions that went: {len(gone)}; cases that went: {len(cases)}", sys.stderr)
     _warn(baseline)
     return 0
 
 
 def _counted(one: Gathered) -> str:
     cases = len({(held.device, held.case_id) for held in one.cases})
-    made = sittings(one)
-    of = f"{len(one.sessions)} sessions of {made} sitting{'' if made == 1 else 's'}"
-    return f"{_cases(cases)}, {of}"
+    made = f"{_number(len(one.sessions), 'session')} of {_number(sittings(one), 'sitting')}"
+    return f"{_number(cases, 'case')}, {made}"
 
 
-def _cases(number: int) -> str:
-    return f"{number} case{'' if number == 1 else 's'}"
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _value(metric: str, value: float) -> str:

@@ -62,14 +62,10 @@ def _known(name: str, where: str) -> None:
 def publish(
     checked: Checked, form: str, reports: list[tuple[str, Path]], *, every: bool, no_color: bool, quiet: bool
 ) -> None:
-    """Print the check, and write every other form that was asked for; each file is named on stderr.
+    """Write every form that was asked for, the one on stdout last; each file is named on stderr.
 
     Raises: ResultError for a file that cannot be written, when all else is.
     """
-    if form == "table":
-        emit(check_text(checked, width_of(sys.stdout), every=every, bold=colored(sys.stdout, no_color)))
-    else:
-        emit(FORMS[form](checked).rstrip("\n"))
     told, failure = [f"Saved {project.shown(_kept(checked.candidate.label))}"], None
     for name, path in reports:
         # A folder is made, as other writers of reports do; that it was not there may be a slip of the pen.
@@ -79,6 +75,10 @@ def publish(
             told.append(f"Wrote {project.shown(path)} ({name}){new}")
         except ResultError as error:
             failure = failure or error
+    if form == "table":
+        emit(check_text(checked, width_of(sys.stdout), every=every, bold=colored(sys.stdout, no_color)))
+    else:
+        emit(FORMS[form](checked).rstrip("\n"))
     if not quiet:
         emit("\n".join(told), sys.stderr)
     if failure is not None:

@@ -116,9 +116,14 @@ class Speaker:
             stdin.write(msgspec.json.encode(each) + b"\n")
             stdin.flush()
             line = self._line(stdout, START_S + LIMIT_BASE_S + LIMIT_FACTOR * each.case.time_s)
+        except OSError:
+            line = b""
+        if not line.endswith(b"\n"):
+            raise BenchError(f"{self.place.folder}: cannot measure there ({self._last_word()})")
+        try:
             return msgspec.json.decode(line, type=Row)
-        except (OSError, msgspec.DecodeError):
-            raise BenchError(f"{self.place.folder}: cannot measure there ({self._last_word()})") from None
+        except msgspec.DecodeError as error:
+            raise BenchError(f"{self.place.folder}: its rows are of another version than is here ({error})") from None
 
     def _line(self, stdout: Any, limit_s: float) -> bytes:
         with selectors.DefaultSelector() as selector:
@@ -177,7 +182,7 @@ def in_turns(
         try:
             measure_round(turn)
         except BenchError as error:
-            if not pairs.candidate:
+            if not pairs.candidate and not pairs.failed:
                 raise
             pairs.ended = str(error)
             break

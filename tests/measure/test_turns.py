@@ -176,6 +176,26 @@ def test_a_python_that_is_not_there_is_one_line(tmp_path):
         Speaker(Place(tmp_path, "/no/such/python"))
 
 
+def test_a_side_whose_rows_are_of_another_version_says_so(tmp_path):
+    (tmp_path / "bench" / "measure").mkdir(parents=True)
+    for name in ("bench/__init__.py", "bench/measure/__init__.py"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "bench" / "measure" / "turns.py").write_text(
+        "input()\nprint('{\"case_id\": 7}', flush=True)\ninput()\n"
+    )
+    with (
+        Speaker(Place(tmp_path, root=tmp_path)) as side,
+        pytest.raises(BenchError, match=r"its rows are of another version than is here \(Expected `str`, got `int`"),
+    ):
+        side.measure(CASES[0])
+
+
+def test_what_failed_before_a_side_broke_off_is_still_known(sides):
+    sides({("new", 1): [{"status": "error", "reason": "lost"}], ("new", 2): [BenchError("gone")]})
+    pairs = in_turns(CASES, 5, NEW, OLD)
+    assert (pairs.rounds, pairs.ended, pairs.failed) == (0, "gone", {CASES[0].key: "error: lost"})
+
+
 def test_a_side_that_does_not_answer_is_ended_and_says_how_long_it_had(tmp_path, monkeypatch):
     (tmp_path / "bench" / "measure").mkdir(parents=True)
     for name in ("bench/__init__.py", "bench/measure/__init__.py"):

@@ -67,7 +67,7 @@ def _outcome(checked: Checked) -> tuple[str, str, list[Finding]]:
             others = {other: count for other, count in counts.items() if other != verdict}
             return word, f"{len(same)} of {total}: {why}" + (f"; {_counted(others)}" if others else ""), same
     if found:
-        return "NOTHING JUDGED", f"nothing was checked, no metric is on both sides: {_counted(counts)}", found
+        return "NOTHING JUDGED", f"nothing was checked, no metric is on both sides: {_counted(counts)}", []
     return "NOTHING JUDGED", "nothing was checked, neither side has a number to compare", []
 
 

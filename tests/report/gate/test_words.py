@@ -72,6 +72,8 @@ def test_nothing_in_common_and_nothing_at_all_are_no_success(make, found):
         "NOTHING JUDGED",
         "nothing was checked, neither side has a number to compare",
     )
+    modelled = words.outcome(make([found("a", 1e-3, logs=(), new=MODELLED)]))
+    assert modelled == ("NOTHING JUDGED", "nothing was checked, no metric is on both sides: 1 new")
 
 
 def test_estimated_leads_where_nothing_that_decides_was_measured(make, found):
