@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -63,6 +64,13 @@ def settings(environment: Environment) -> dict[str, str]:
     for device, facts in environment.devices.items():
         found |= {f"{device} {key}": value for key, value in facts.items() if key in DEVICE_SETTINGS}
     return found
+
+
+def idle_power(environment: Environment | None, device: str) -> tuple[float, str] | None:
+    """Return what a device drew just before it was measured, in watts, and what the sensor covers; None if not told."""
+    facts = {} if environment is None else environment.devices.get(device, {})
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) W(?: \((.*)\))?", facts.get("idle power", ""))
+    return None if match is None else (float(match[1]), match[2] or "")
 
 
 def changes(before: dict[str, str], after: dict[str, str]) -> list[str]:

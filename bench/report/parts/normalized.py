@@ -41,6 +41,7 @@ def bases(sides: list[Side]) -> Part:
         *notes,
         "Peaks and bandwidth are the sheet's, dense, in the row's precision; INT8 in TOP/s.",
         "A node's number takes its packages as many times one alone; the count is an assumption, below.",
+        "Per rack unit there is no number: no sheet has a source for the height of a node. Divide a node's by its own.",
         "Design power is what a device may draw, not what it drew: it says how much cooling is bought, not energy.",
     ]
     if len(pairs) > MOST_ROWS:
@@ -65,6 +66,9 @@ def _line(side: Side, row: Row, name: str, number: int) -> list[str | Cell]:
     cells = [_cell(row, each) for each in found]
     if cells[1].value is not None and cells[2].value is not None:
         cells[1].id, cells[2].formula = f"package_{number}", f"package_{number} * {NODE.id}"
+        if cells[2].interval is not None:
+            low, high = (f"{cells[2].formula} * {end / cells[2].value!r}" for end in cells[2].interval)
+            cells[2].ends = (low, high)
     tdp = (
         Cell(value=None, unit="tok/s per W", note="no published design power") if design is None else _cell(row, design)
     )

@@ -18,7 +18,8 @@ UNITS = {
 }  # fmt: skip
 # Known from the definition without any timing; quantiles have no interval of the median's either.
 CERTAIN = ("batch", "memory_bytes", "imbalance")
-WITHOUT_INTERVAL = (*CERTAIN, "p90_s", "p99_s")
+# Quantiles are not the median; power is a mean over the window, whatever the step's time in it.
+WITHOUT_INTERVAL = (*CERTAIN, "p90_s", "p99_s", "power_w")
 PER_PHASE = {"prefill": "prompt_tokens_per_s", "decode": "output_tokens_per_s"}
 
 

@@ -74,7 +74,17 @@ def bought(side: Side, row: Row) -> Row:
         for key in ("prompt_tokens_per_s", "output_tokens_per_s", "power_w")
         for value in (getattr(row, key),)
     }
-    return msgspec.structs.replace(row, unit="package", devices=row.devices * count, **many)
+    whole = msgspec.structs.replace(row, unit="package", devices=row.devices * count, **many)
+    if row.power_w is not None and _of_all(row.power_basis or ""):
+        # A package with one die at work draws neither what a die does nor what a busy package does.
+        why = f"the sensor covers: {row.power_basis}; one of its devices worked"
+        whole.power_w, whole.telemetry_missing = None, row.telemetry_missing | {"power_w": why}
+    return whole
+
+
+def _of_all(basis: str) -> bool:
+    """Whether a reading is of more than the one device that was timed."""
+    return basis.startswith(("package", "card")) or "of a card" in basis
 
 
 def cost_cell(line: Line, way: Way) -> Cell:

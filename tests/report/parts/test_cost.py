@@ -72,6 +72,15 @@ def test_money_is_told_per_package_and_a_token_costs_what_it_costs_per_die(part)
     assert line[8].formula.startswith("2 * rent_b * ") or line[8].formula.startswith("2 * rent_b / ")
 
 
+def test_a_reading_of_the_whole_package_with_one_die_at_work_is_no_power_of_a_busy_package(part):
+    line = next(line for line in tables(part(power_basis="package of 2 dies"))["cost"].rows if line[1] == "b")
+    assert line[5].value is None
+    assert "the sensor covers: package of 2 dies; one of its devices worked" in line[5].note
+    # What is bought as one device is what the sensor covers.
+    other = next(line for line in tables(part(power_basis="package of 2 dies"))["cost"].rows if line[1] == "a")
+    assert other[5].value == 400.0
+
+
 def test_a_device_that_is_bought_alone_stands_as_it_is(part):
     line = next(line for line in tables(part())["cost"].rows if line[1] == "a" and line[3] == "output")
     assert (line[2], line[4].value, line[5].value) == ("package", 1000.0, 400.0)
