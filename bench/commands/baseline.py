@@ -59,16 +59,17 @@ def _warn(one: Baseline) -> None:
     """Say which cases `bench check` cannot judge with this baseline yet, and which are not of a machine at all."""
     few, fewest = one.learning(Rule.fewest_sessions), Rule.fewest_sessions
     if few:
+        cases = _number(len(few), "case")
         emit(
-            f"! {_number(len(few), 'case')} with {min(few.values())} of {fewest} sessions: bench check is learning there;"
-            f" add more: bench run --sessions {fewest}, bench baseline save {one.name}",
+            f"! {cases} with {min(few.values())} of {fewest} sessions: bench check is learning there; add more:"
+            f" bench run --sessions {fewest}, bench baseline save {one.name}",
             sys.stderr,
         )
     modelled = {(held.device, held.case_id) for held in one.cases if held.source == "modelled"}
     if modelled:
         emit(
-            f"! {_number(len(modelled), 'case')} modelled: bench check tells what the cost model or a sheet says otherwise than"
-            " in the newest of these runs, and nothing of a machine",
+            f"! {_number(len(modelled), 'case')} modelled: bench check tells what the cost model or a sheet says otherwise"
+            " than in the newest of these runs, and nothing of a machine",
             sys.stderr,
         )
 
