@@ -71,6 +71,13 @@ def seconds(value: float | None) -> str:
     return f"{three_digits(value / 1e-9)} ns"
 
 
+def as_given(value: float) -> str:
+    """Return a limit in seconds as a person gives it: 30 ms, 2 s, 1.234 s; with three digits where it is not even."""
+    given = float(f"{value:.4g}")
+    value = given if math.isclose(given, value, rel_tol=1e-9) else float(f"{value:.3g}")
+    return f"{value:g} s" if value >= 1 else f"{float(f'{value * 1000:.4g}'):g} ms"
+
+
 def data_size(value: float | None) -> str:
     """Return a number of bytes in decimal units, as memory and bandwidth sheets use them."""
     return scaled(value, "B")

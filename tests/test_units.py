@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import DefinitionError
-from bench.units import data_size, parse_count, parse_counts, percent, scaled, seconds, short_count, three_digits
+from bench.units import (
+    as_given,
+    counted,
+    data_size,
+    parse_count,
+    parse_counts,
+    percent,
+    scaled,
+    seconds,
+    short_count,
+    three_digits,
+)
 
 
 @pytest.mark.parametrize(
@@ -179,3 +190,25 @@ def test_a_number_is_rounded_before_its_digits_are_chosen(value, text):
 @pytest.mark.parametrize(("value", "text"), [(0.9999, "1.00 s"), (9.996e-4, "1.00 ms"), (float("inf"), "inf s")])
 def test_a_time_is_rounded_before_its_unit_is_chosen(value, text):
     assert seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.03, "30 ms"), (2.0, "2 s"), (1.5, "1.5 s"), (1.234, "1.234 s"), (1 / 30, "33.3 ms"), (0.00025, "0.25 ms"),
+        (0.99999, "1 s"), (120.0, "120 s"), (3600.0, "3600 s"),
+    ],
+)  # fmt: skip
+def test_a_limit_is_written_as_it_was_given(value, text):
+    assert as_given(value) == text
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ((0, "reading"), "0 readings"), ((1, "reading"), "1 reading"), ((1204, "reading"), "1,204 readings"),
+        ((1, "series", "series"), "1 series"), ((2, "match", "matches"), "2 matches"),
+    ],
+)  # fmt: skip
+def test_one_of_a_thing_is_no_plural(words, text):
+    assert counted(*words) == text

@@ -22,7 +22,7 @@ from bench.results.interpolate import bracket, families, measured_at_targets
 from bench.results.prices import Prices
 from bench.results.record import Row
 from bench.results.target import Target
-from bench.units import GIGA, seconds
+from bench.units import GIGA, as_given, seconds
 from bench.workloads import demand as demands
 from bench.workloads.demand import Demand
 from bench.workloads.deployment import Deployment
@@ -172,7 +172,7 @@ def _modelled(
         raise Unsupported(f"{row.reason}")
     if row.step_s is None or row.step_s > limit_s:
         what = "a prompt" if phase == "prefill" else "a token at a context"
-        raise Unsupported(f"{what} of {tokens} tokens takes ~{seconds(row.step_s)}, limit {seconds(limit_s)}")
+        raise Unsupported(f"{what} of {tokens} tokens takes ~{seconds(row.step_s)}, limit {as_given(limit_s)}")
     free = _best(swept, len(swept.step_s))
     target_share = (batch / swept.step_s[batch - 1]) / (free / swept.step_s[free - 1])
     limit = swept.limit(limit_s) if free > largest else "its rate, which grows no further"
@@ -205,7 +205,7 @@ def _measured(
     target = Target(tpot_s=limit_s) if phase == "decode" else Target(ttft_s=limit_s)
     (row,) = measured_at_targets(family.values(), [target])
     if row.status != "ok":
-        raise Unsupported(f"{row.reason}; limit {seconds(limit_s)}")
+        raise Unsupported(f"{row.reason}; limit {as_given(limit_s)}")
     return row, "latency target", None
 
 

@@ -19,7 +19,7 @@ from bench.operators.cost import read_cost
 from bench.operators.interface import Step
 from bench.results.record import Row
 from bench.results.target import Target, asked_of, missed, named_by
-from bench.units import seconds
+from bench.units import as_given, seconds
 from bench.workloads.schema import Case
 
 LARGEST_BATCH = 4096
@@ -119,7 +119,7 @@ def _late(case: Case, device: str, target: Target) -> str:
     first_s = float(price_step(prompt, prompt.step(), device, load_sheet(device)).step_s)
     if first_s <= target.ttft_s:
         return ""
-    return f"a prompt of {context} tokens takes ~{seconds(first_s)}, more than ttft={seconds(target.ttft_s)}"
+    return f"a prompt of {context} tokens takes ~{seconds(first_s)}, more than ttft={as_given(target.ttft_s)}"
 
 
 def _most_in_memory(case: Case, sheet: Sheet) -> tuple[int, str]:

@@ -18,7 +18,7 @@ import msgspec
 from bench import project
 from bench.errors import DefinitionError, listed, nearest
 from bench.results.record import Positive, Row
-from bench.units import seconds
+from bench.units import as_given
 
 PATTERN = "targets/*.toml"
 HOW = "write tpot=50ms, ttft=2s, 30tok/s/user, several with commas, or a name such as mlperf-interactive"
@@ -35,7 +35,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         limits = [("tpot", self.tpot_s), ("ttft", self.ttft_s)]
-        text = ",".join(f"{key}<={seconds(value)}".replace(" ", "") for key, value in limits if value is not None)
+        text = ",".join(f"{key}<={as_given(value)}".replace(" ", "") for key, value in limits if value is not None)
         return text or self.name
 
     def limit_s(self, phase: str) -> float | None:

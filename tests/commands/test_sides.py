@@ -50,7 +50,7 @@ def test_a_dense_model_has_no_routings():
 
 
 def test_at_targets_holds_the_asked_one_only(gathered):
-    assert {row.case_id.partition(",")[0] for row in gathered[1].at_targets} == {"deepseek-r1-decode[tpot<=50.0ms"}
+    assert {row.case_id.partition(",")[0] for row in gathered[1].at_targets} == {"deepseek-r1-decode[tpot<=50ms"}
 
 
 def test_a_measured_device_that_matched_a_sheet_has_that_sheet_s_figures(row, environment, monkeypatch):

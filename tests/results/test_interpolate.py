@@ -41,7 +41,7 @@ def test_between_two_measured_batches_the_time_is_a_straight_line(curve):
     assert row.interval == pytest.approx((0.018, 0.024))
     assert source_of(row) == "interpolated"
     assert "interpolated between the measured batches 8 and 32" in row.notes
-    assert row.case_id == "d[tpot<=20.0ms,ctx=1k,bf16]"
+    assert row.case_id == "d[tpot<=20ms,ctx=1k,bf16]"
 
 
 def test_an_interpolated_row_claims_nothing_that_was_not_run(curve):

@@ -11,7 +11,7 @@ from bench.report.sides import Part
 from bench.results.cost import WAYS
 from bench.results.fleet import FORMULAS, Fleet, Fleets, Pool
 from bench.results.verdict import worst
-from bench.units import percent, seconds, three_digits
+from bench.units import as_given, percent, three_digits
 
 LIMITS = (
     "Prefill and decode have pools of their own in every fleet, and a prompt's KV cache (16-bit) crosses the network "
@@ -48,8 +48,8 @@ def demand_lines(found: Fleets) -> list[str]:
         found.summary,
         f"{three_digits(found.mean_per_s)} requests a second on average and {three_digits(found.peak_per_s)} in the "
         f"busiest part of the day; prompts of {three_digits(found.mean_input)} and answers of "
-        f"{three_digits(found.mean_output)} tokens on average; first token within {seconds(found.ttft_s)}, each "
-        f"further one within {seconds(found.tpot_s)}; {percent(found.headroom)} kept free at the peak.",
+        f"{three_digits(found.mean_output)} tokens on average; first token within {as_given(found.ttft_s)}, each "
+        f"further one within {as_given(found.tpot_s)}; {percent(found.headroom)} kept free at the peak.",
     ]
 
 

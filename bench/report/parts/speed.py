@@ -9,7 +9,7 @@ from bench.report.sides import Side
 from bench.results.compare import source_of
 from bench.results.record import Row
 from bench.results.target import Target
-from bench.units import seconds
+from bench.units import as_given, counted
 
 PHASES = {"prefill": "prompt tokens", "decode": "output tokens"}
 # A page of more is for the attached data, not for reading.
@@ -70,14 +70,14 @@ def _frontier(sides: list[Side], family: tuple[str, str, int], targets: list[Tar
         id=f"frontier-{number}", title=f"{workload}, {dtype}, context {context}: throughput against user speed",
         kind="curve", rows=rows, marks=len(rows), table=table,
         alt=f"For each system, output tokens per second of one {_units(sides)} against tokens per second that each "
-        f"user sees, one point a batch; {len(rows)} points.",
+        f"user sees, one point a batch; {counted(len(rows), 'point')}.",
         caption="Right is faster for each user, up is more in all; numbers are batches per device. Points are joined "
         "by straight lines. A band is the interval of the step's time; hollow points were not measured. "
         "Dashed: targets, time per output token.",
         options={
             "x_title": "tok/s for each user", "y_title": f"output tok/s of a {_units(sides)}",
             "x_log": True, "y_log": True, "text": True,
-            "rules": [{"x": 1 / t.tpot_s, "text": seconds(t.tpot_s)} for t in targets if t.tpot_s],
+            "rules": [{"x": 1 / t.tpot_s, "text": as_given(t.tpot_s)} for t in targets if t.tpot_s],
         },
     )]  # fmt: skip
 
@@ -145,7 +145,7 @@ def case_table(sides: list[Side]) -> Table:
             *(of(row, key) for key in shares),
         ])  # fmt: skip
     if len(every) > MOST_ROWS:
-        table.notes.append(f"{len(every) - MOST_ROWS} more rows are in the run files; a page holds {MOST_ROWS}.")
+        table.notes.append(f"{len(every) - MOST_ROWS:,} more rows are in the run files; a page holds {MOST_ROWS:,}.")
     table.notes += notes
     return table
 

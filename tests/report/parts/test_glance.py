@@ -12,7 +12,7 @@ def served(two, row):
     """Return a report of two sides that were read at a target too; there the second is better."""
     for side, rate in zip(two, (100.0, 200.0), strict=True):
         side.at_targets = [
-            row(case_id="tiny-decode[tpot<=50.0ms,ctx=1k,bf16]", device=side.device, unit="package", step_s=1 / rate,
+            row(case_id="tiny-decode[tpot<=50ms,ctx=1k,bf16]", device=side.device, unit="package", step_s=1 / rate,
                 tpot_s=1 / rate, output_tokens_per_s=rate, interval=(0.99 / rate, 1.01 / rate))
         ]  # fmt: skip
     return build(two, targets=[], command="c", created="now")
@@ -22,7 +22,7 @@ def test_the_same_batch_is_in_the_table_with_its_words_and_not_in_the_picture(se
     (section,) = [each for each in served.sections if each.id == "ratios"]
     (chart,) = section.charts
     drawn = [line["row"] for line in chart.rows if line["axis"] == "throughput"]
-    assert drawn == ["decode in time, output tokens: tpot<=50.0ms, ctx=1k, bf16"]
+    assert drawn == ["decode in time, output tokens: tpot<=50ms, ctx=1k, bf16"]
     (line,) = [line for line in chart.table.rows if "equal batch per device, output" in line[1]]
     assert line[-1].startswith(f"{SAME_BATCH}; geometric mean of 3: ")
     assert line[6].value == pytest.approx(2.0)
