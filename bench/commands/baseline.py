@@ -68,8 +68,8 @@ def _warn(one: Baseline) -> None:
     modelled = {(held.device, held.case_id) for held in one.cases if held.source == "modelled"}
     if modelled:
         emit(
-            f"! {_number(len(modelled), 'case')} modelled: bench check tells what the cost model or a sheet says otherwise"
-            " than in the newest of these runs, and nothing of a machine",
+            f"! {_number(len(modelled), 'case')} modelled: bench check tells what the cost model or a sheet says"
+            " otherwise than in the newest of these runs, and nothing of a machine",
             sys.stderr,
         )
 

@@ -183,6 +183,7 @@ def _measure(
     plan: _Plan, run: Run, baseline: Against, environment: Environment, rules: dict[Key, Rule], rule: Rule,
     asked: Asked, looked: Looked,
 ) -> None:  # fmt: skip
+    cases = f"{len(plan.cases)} case{'' if len(plan.cases) == 1 else 's'}"
     keys = {key_of(one) for one in plan.doubts}
     devices = {device for device, _, _ in keys}
     session = reference(baseline.gathered, keys, {device: fingerprint(environment, device) for device in devices})
@@ -201,9 +202,8 @@ def _measure(
         against = f"in turns with {old_commit or asked.baseline_python}" if old else f"alone ({why_alone})"
         if not asked.quiet:
             cost = _cost(plan.cases, plan.pairs) / (1 if old else 2)
-            emit(f"again   {len(plan.cases)} cases {plan.pairs} times, {against}, about {seconds(cost)}", sys.stderr)
+            emit(f"again   {cases} {plan.pairs} times, {against}, about {seconds(cost)}", sys.stderr)
         pairs = in_turns(plan.cases, plan.pairs, candidate, old, _Teller(asked, plan), asked.time_s)
-    cases = f"{len(plan.cases)} case{'' if len(plan.cases) == 1 else 's'}"
     cut = f" of {plan.pairs} that were planned ({pairs.ended})" if pairs.ended else ""
     looked.notes.append(f"second look: {pairs.rounds} sessions{cut}, of {cases}, {against}")
     new = _sessions("second look, candidate", environment, pairs.candidate)
