@@ -11,7 +11,6 @@ from typing import Any
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
 LIGHT = ("#0b5fa5", "#b3470b", "#1b7a4b", "#8a3ea8", "#6b6100", "#a3195b", "#3d5a80", "#555555")
-DARK = ("#6cb6ff", "#ffa062", "#6fd39b", "#d6a0f0", "#d9cc55", "#ff8fbf", "#a9c3e6", "#bbbbbb")
 # Room for the labels of an upright axis, whatever font they are shown in.
 LEFT = 52
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"

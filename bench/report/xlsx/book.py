@@ -23,6 +23,10 @@ ASSUMPTIONS, CHART_DATA = "Assumptions", "Chart data"
 ASSUMED = ("assumption", "value", "unit", "low", "high", "date", "source", "where to change it", "example")
 FIRST_ASSUMPTION = 4
 WIDEST = 46
+# Columns that repeat; a heading is wrapped in the width that its numbers need.
+BESIDE_WIDTHS = {"source": 19, "note": 30}
+# Frozen rows must leave room for those that scroll.
+HIGHEST_HEAD = 8
 
 
 def workbook(report: Report) -> bytes:
@@ -57,13 +61,11 @@ class Writer:
         front(self)
         if self.report.assumptions:
             self._assumptions()
-        sheets = {
-            section.id: self.book.add_worksheet(self.places.sheets[section.id]) for section in self.report.sections
-        }
+        sheets = {name: self.book.add_worksheet(name) for name in self._sheet_names()}
         if any(section.charts for section in self.report.sections):
             self.data = ChartData(self.book, self.book.add_worksheet(CHART_DATA))
         for section in self.report.sections:
-            self._section(section, sheets[section.id])
+            self._section(section, sheets)
 
     def _properties(self) -> None:
         given = {"title": text(self.report.title), "comments": text(f"accelbench {self.report.bench_version}")}
@@ -103,37 +105,59 @@ class Writer:
         for column, width in enumerate((44, 14, 12, 10, 10, 12, 60, 44, 10)):
             sheet.set_column(column, column, width)
 
-    def _section(self, section: Section, sheet: Any) -> None:
+    def _sheet_names(self) -> list[str]:
+        """Each section's sheet, and after it those of its long tables."""
+        names: list[str] = []
+        for section in self.report.sections:
+            own = [self.places.sheets[section.id]]
+            names += dict.fromkeys([*own, *(each.sheet for each in self.places.tables.get(section.id, []))])
+        return names
+
+    def _section(self, section: Section, sheets: dict[str, Any]) -> None:
+        sheet = sheets[self.places.sheets[section.id]]
         sheet.write_string(0, 0, text(section.title), self.format("title", bold=True, font_size=16))
         for row, line in enumerate([*section.text, *section.notes], 1):
             sheet.write_string(row, 0, text(line))
         placed = self.places.tables.get(section.id, [])
+        for name in dict.fromkeys([self.places.sheets[section.id], *(each.sheet for each in placed)]):
+            self._tables([each for each in placed if each.sheet == name], sheets[name])
+        if self.data is not None:
+            row = 1 + len(section.text) + len(section.notes)
+            pairs = [pair for pair in zip(section.charts, placed, strict=False) if pair[0].rows]
+            for number, (chart, its) in enumerate(pairs):
+                self.data.draw(chart, its, sheet, row, number)
+
+    def _tables(self, tables: list[PlacedTable], sheet: Any) -> None:
+        """Write the tables of one sheet; the heading of one that is alone stays in sight."""
         widths: Counter[int] = Counter()
-        for each in placed:
+        for each in tables:
             self._table(each, sheet, widths)
         for column, width in widths.items():
             sheet.set_column(column, column, min(WIDEST, max(8, width + 1)))
-        if self.data is not None:
-            right = max((head.first + head.width for each in placed for head in each.heads), default=0) + 1
-            row = 1
-            for chart, its in zip(section.charts, placed, strict=False):
-                row = self.data.draw(chart, its, sheet, row, right)
+        if len(tables) == 1 and tables[0].first_row < HIGHEST_HEAD:
+            (only,) = tables
+            sheet.freeze_panes(only.first_row, 1)
+            if only.table.rows:
+                last = only.heads[-1].first + only.heads[-1].width - 1
+                sheet.autofilter(only.first_row - 1, 0, only.first_row - 1 + len(only.table.rows), last)
         sheet.set_landscape()
         sheet.fit_to_pages(1, 0)
 
     def _table(self, placed: PlacedTable, sheet: Any, widths: Counter[int]) -> None:
-        bold, table = self.format("bold", bold=True), placed.table
+        table = placed.table
         sheet.write_string(placed.title_row, 0, text(table.title), self.format("table", bold=True, font_size=12))
         head_row = placed.title_row + 1
+        # Two lines: not every program makes room for wrapped text by itself.
+        sheet.set_row(head_row, 30)
         for index, (column, head) in enumerate(zip(table.columns, placed.heads, strict=True)):
             units = {cell.unit for row in table.rows if isinstance(cell := row[index], Cell) and cell.unit}
-            unit = f" [{next(iter(units))}]" if len(units) == 1 and not units & {"1"} else ""
+            unit = f" [{next(iter(units))}]" if len(units) == 1 and not units & {"1", "share"} else ""
             names = [column.name + unit, *(f"{each} of it" for each in head.beside)]
             names[1:] = ["source" if name == "source of it" else name for name in names[1:]]
             names += ["note"] if head.notes else []
             for offset, name in enumerate(names):
-                sheet.write_string(head_row, head.first + offset, text(name), bold)
-                widths[head.first + offset] = max(widths[head.first + offset], min(len(name), 24))
+                sheet.write_string(head_row, head.first + offset, text(name), self.head())
+                widths[head.first + offset] = max(widths[head.first + offset], BESIDE_WIDTHS.get(name, 11))
         for number, row in enumerate(table.rows, placed.first_row):
             before: str | Cell = ""
             for cell, head in zip(row, placed.heads, strict=True):
@@ -162,6 +186,7 @@ class Writer:
                 sheet.write_number(row, column, cell.value, look)
         low, high = cell.interval or (None, None)
         told: dict[str, Any] = {"low": low, "high": high, "source": source}
+        aside = self.format("beside", indent=1)
         for offset, name in enumerate(beside, 1):
             if name != "source" and told[name] is not None and cell.formula is not None and cell.value is not None:
                 here = f"{letters(column)}{row + 1}"
@@ -169,9 +194,18 @@ class Writer:
                 formula = kept if cell.ends is None else live.end(self.places, cell.ends[offset - 1])
                 sheet.write_formula(row, column + offset, formula, self._look(cell), told[name])
             else:
-                self._any(sheet, row, column + offset, told[name], self._look(cell) if name != "source" else None)
+                self._any(sheet, row, column + offset, told[name], self._look(cell) if name != "source" else aside)
         if noted and cell.note:
-            sheet.write_string(row, column + 1 + len(beside), text(cell.note))
+            sheet.write_string(row, column + 1 + len(beside), text(cell.note), aside)
+
+    def head(self) -> Any:
+        """Return the format of a heading."""
+        return self.format("head", bold=True, text_wrap=True, valign="top", bottom=1, bg_color="#F4F6F8")
+
+    def number(self, value: float | None) -> Any:
+        """Return the format of a number that stands for itself."""
+        form = number_format(value or 0.0, "1")
+        return self.format(f"plain {form}", num_format=form)
 
     def _look(self, cell: Cell) -> Any:
         """Return a number's format: as large as it is, and in italics where it was not measured."""
@@ -189,7 +223,7 @@ class Writer:
         if isinstance(value, str):
             sheet.write_string(row, column, text(value), look)
         elif value is not None and math.isfinite(value):
-            sheet.write_number(row, column, value, look)
+            sheet.write_number(row, column, value, look or self.number(value))
 
 
 def number_format(value: float, unit: str) -> str:

@@ -9,6 +9,7 @@ from bench.report.parts.glance import ratio_id
 from bench.report.xlsx import live
 from bench.report.xlsx.place import text
 from bench.results.verdict import Verdict
+from bench.units import counted
 
 if TYPE_CHECKING:
     from bench.report.xlsx.book import Writer
@@ -18,6 +19,7 @@ VERDICTS = (
     "axis", "metric", "at", "A", "B", "A value", "B value", "unit", "A over B", "low", "high", "reading", "source",
     "per", "why", "price that makes both equal", "of what",
 )  # fmt: skip
+WIDTHS = (18, 36, 40, 16, 16, 11, 11, 9, 9, 9, 9, 40, 20, 10, 40, 13, 30)
 
 
 def front(writer: Writer) -> None:
@@ -25,6 +27,7 @@ def front(writer: Writer) -> None:
     sheet, report = writer.book.add_worksheet(FRONT), writer.report
     sheet.set_landscape()
     bold, title = writer.format("bold", bold=True), writer.format("title", bold=True, font_size=16)
+    head = writer.head()
     row = 0
     sheet.write_string(row, 0, text(report.title), title)
     facts = [
@@ -37,7 +40,8 @@ def front(writer: Writer) -> None:
         row += 1
         sheet.write_string(row, 0, text(fact))
     row += 2
-    writer.row(sheet, row, list(VERDICTS), bold)
+    sheet.set_row(row, 30)
+    writer.row(sheet, row, list(VERDICTS), head)
     for verdict in report.verdicts:
         row += 1
         low, high = verdict.interval or (None, None)
@@ -49,14 +53,19 @@ def front(writer: Writer) -> None:
         ])  # fmt: skip
         _live(writer, sheet, row, verdict)
     row += 2
-    writer.row(sheet, row, ["system", "device", "name", "unit", "sources", "facts"], bold)
-    for system in report.systems:
+    facts = list(dict.fromkeys(name for system in report.systems for name in system.facts))
+    writer.row(sheet, row, ["system", *(system.label for system in report.systems)], head)
+    for name, told in (
+        ("device", [system.name for system in report.systems]),
+        ("numbers are of one", [system.unit for system in report.systems]),
+        ("numbers are", [", ".join(system.sources) for system in report.systems]),
+        *((fact, [system.facts.get(fact, "-") for system in report.systems]) for fact in facts),
+    ):
         row += 1
-        told = "; ".join(f"{key}: {value}" for key, value in system.facts.items())
-        writer.row(sheet, row, [system.label, system.device, system.name, system.unit, ", ".join(system.sources), told])
+        writer.row(sheet, row, [name, *told])
     row += 2
     for heading, lines in (
-        ("not run", [f"{each.system}: {each.reason} ({len(each.cases)} cases)" for each in report.not_run]),
+        ("not run", [f"{each.system}: {each.reason} ({counted(len(each.cases), 'case')})" for each in report.not_run]),
         ("not the same on all sides", [": ".join([line[0], " | ".join(line[1:])]) for line in report.differences]),
         ("run rules", report.rules), ("to repeat", report.repeat), ("limits", report.limits),
         ("citations", [f"[{number}] {each}" for number, each in enumerate(report.citations, 1)]),
@@ -67,8 +76,9 @@ def front(writer: Writer) -> None:
                 row += 1
                 sheet.write_string(row, 0, text(line))
             row += 2
-    sheet.set_column(0, 0, 18)
-    sheet.set_column(1, len(VERDICTS), 14)
+    for column, width in enumerate(WIDTHS):
+        sheet.set_column(column, column, width)
+    sheet.fit_to_pages(1, 0)
 
 
 def _equal(verdict: Verdict) -> list[Any]:
@@ -84,11 +94,13 @@ def _live(writer: Writer, sheet: Any, row: int, verdict: Verdict) -> None:
         ("price that makes both equal", equal.id if equal else "", equal.value if equal else None),
     ):  # fmt: skip
         if name in names:
-            sheet.write_formula(row, VERDICTS.index(column), f"={names[name].reference}", None, value)
+            look = writer.number(value)
+            sheet.write_formula(row, VERDICTS.index(column), f"={names[name].reference}", look, value)
     spot = names.get(ratio_id(verdict))
     if spot is None or verdict.ratio is None:
         return
     for offset, value in enumerate((verdict.ratio, *(verdict.interval or ()))):
-        sheet.write_formula(row, VERDICTS.index("A over B") + offset, f"={live.beside(spot, offset)}", None, value)
+        where, look = VERDICTS.index("A over B") + offset, writer.number(value)
+        sheet.write_formula(row, where, f"={live.beside(spot, offset)}", look, value)
     words = live.words(spot.reference, verdict.ratio, text(verdict.reading))
     sheet.write_formula(row, VERDICTS.index("reading"), words, None, text(verdict.reading))

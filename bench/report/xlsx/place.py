@@ -17,6 +17,10 @@ LONGEST_SHEET = 31
 # Longer text is refused by the format.
 LONGEST_TEXT = 32_000
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# Rows that the pictures of a section take above its tables.
+PICTURES = 21
+# Longer tables have a sheet of their own, where their heading stays in sight.
+LONG = 40
 # What lies beyond the 16-bit plane counts twice there.
 _NOT_IN_SHEET = re.compile(r"[\[\]:*?/\\\x00-\x1f'\U00010000-\U0010ffff]")
 # A number takes its own column and, beside it, those that say how sure it is.
@@ -118,7 +122,7 @@ def sheet_name(title: str, taken: set[str]) -> str:
 
 
 def place(report: Report, taken: set[str], assumptions: dict[str, Spot]) -> Places:
-    """Return where every table of a report stands: a sheet a section, its tables below each other."""
+    """Return where every table of a report stands: a sheet a section, its tables below its pictures."""
     places = Places(names=dict(assumptions))
     for section in report.sections:
         tables = [*(chart.table for chart in section.charts), *section.tables]
@@ -126,16 +130,19 @@ def place(report: Report, taken: set[str], assumptions: dict[str, Spot]) -> Plac
         places.sheets[section.id] = name
         row = _head_rows(section)
         for table in tables:
-            placed = PlacedTable(table, name, row, _heads(table))
+            if len(table.rows) > LONG:
+                placed = PlacedTable(table, sheet_name(table.title, taken), 0, _heads(table))
+            else:
+                placed = PlacedTable(table, name, row, _heads(table))
+                row = placed.first_row + len(table.rows) + len(table.notes) + 2
             places.tables.setdefault(section.id, []).append(placed)
-            row = placed.first_row + len(table.rows) + len(table.notes) + 2
             _remember(placed, places)
     return places
 
 
 def _head_rows(section: Section) -> int:
-    """Rows of the title and the section's text above its tables, and an empty one."""
-    return 2 + len(section.text) + len(section.notes)
+    """Rows of the title, the section's text and its pictures above its tables, and an empty one."""
+    return 2 + len(section.text) + len(section.notes) + (PICTURES if section.charts else 0)
 
 
 def _heads(table: Table) -> list[Head]:

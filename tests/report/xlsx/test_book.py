@@ -248,7 +248,66 @@ def test_each_kind_of_chart_is_a_native_one_whose_numbers_follow_the_table(kind)
     assert "'Chart data'!" in drawn
     assert "words for who cannot see it" in archive.read("xl/drawings/drawing1.xml").decode()
     data = read(made)["Chart data"]
-    assert "='S'!$B$5" in [each.value for line in data.iter_rows() for each in line]
+    # Below the picture: a title, 21 rows for it and an empty one, the table's title and its heading.
+    assert "='S'!$B$26" in [each.value for line in data.iter_rows() for each in line]
+
+
+def drawn(kind, *rows, options=None):
+    fields, given, _ = KINDS[kind]
+    rows = [{"series": "a", "source": "measured", "label": "l"} | fields | row for row in rows or ({},)]
+    chart = Chart(id="c", title="T", kind=kind, alt="", rows=rows, marks=len(rows), table=table([["x"]]),
+                  options=given if options is None else options)  # fmt: skip
+    made = workbook(report([Section(id="s", title="S", charts=[chart])]))
+    return zipfile.ZipFile(io.BytesIO(made)).read("xl/charts/chart1.xml").decode()
+
+
+@pytest.mark.parametrize("kind", ["dots", "forest", "stack", "bars"])
+def test_the_first_bar_is_at_the_top_and_values_grow_to_the_right(kind):
+    names, values = re.findall(r"<c:(?:cat|val)Ax>.*?</c:(?:cat|val)Ax>", drawn(kind))
+    assert names.startswith("<c:catAx>")
+    assert '<c:orientation val="maxMin"/>' in names
+    assert '<c:orientation val="minMax"/>' in values
+    # At the bottom, where the names end.
+    assert '<c:crosses val="max"/>' in values
+
+
+def test_bars_of_ratios_start_at_1_on_a_logarithmic_axis():
+    names, values = re.findall(r"<c:(?:cat|val)Ax>.*?</c:(?:cat|val)Ax>", drawn("forest"))
+    assert '<c:logBase val="2"/>' in values
+    assert '<c:crossesAt val="1"/>' in names
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_not_measured_is_pale(kind):
+    """Of the first colour, 0b5fa5, a third is left: (0x0b + 2 x 255) // 3 = 173, ..."""
+    assert "ADC9E1" not in drawn(kind)
+    assert "ADC9E1" in drawn(kind, {"source": "modelled:sheet"})
+
+
+def test_a_logarithmic_axis_is_as_long_as_its_decades():
+    made = drawn("curve", {"x": 30.0}, {"x": 700.0}, options={"x_log": True})
+    assert re.search(r'<c:max val="1000(\.0)?"/><c:min val="10(\.0)?"/>', made)
+
+
+def test_a_long_table_has_a_sheet_of_its_own_whose_heading_stays(costed):
+    lines = [[f"case {n}", Cell(value=float(n), unit="s", source="measured")] for n in range(41)]
+    costed.sections[0].tables.append(
+        Table(id="all", title="Every: case", columns=costed.sections[0].tables[0].columns[:2], rows=lines)
+    )
+    book = read(costed)
+    assert book.sheetnames == ["Report", "Assumptions", "Cost", "Every case"]
+    sheet = book["Every case"]
+    assert (sheet.freeze_panes, sheet.auto_filter.ref) == ("B3", "A2:C43")
+    assert (sheet["A2"].value, sheet["A3"].value, sheet["B43"].value) == ("case", "case 0", 40)
+
+
+def test_each_fact_of_the_systems_has_a_line(costed):
+    costed.systems = [System(label=name, device=name, name=name.upper(), unit="package", sources=["measured"],
+                             facts={"memory": f"{name} GB"} if name == "a" else {}) for name in "ab"]  # fmt: skip
+    lines = [row[:3] for row in read(costed)["Report"].iter_rows(values_only=True)]
+    assert ("system", "a", "b") in lines
+    assert ("device", "A", "B") in lines
+    assert ("memory", "a GB", "-") in lines
 
 
 def test_charts_without_rows_are_left_out():
