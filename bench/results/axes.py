@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.results.compare import Operand, basis_of, is_measured, ratio_of, source_of
+from bench.results.compare import Operand, basis_of, is_measured, one_sided, ratio_of, source_of
 from bench.results.doubt import doubt
 from bench.results.reading import Interval, reading, reading_of_many, together
 from bench.results.record import Row
@@ -209,6 +209,11 @@ def _read(
         verdict.a_value, verdict.b_value = getattr(x, metric), getattr(y, metric)
         verdict.ratio, verdict.interval = ratios[x.case_id], intervals[0]
         verdict.reading = reading(verdict.ratio, verdict.interval, names, higher=higher, basis=basis)
+        ends = one_sided(x, y, metric)
+        if ends is not None:
+            verdict.why = (
+                f"{ends[0]:,.2f}x to {ends[1]:,.2f}x by the interval of {a.label if x.interval else b.label} alone"
+            )
         return verdict
     values = list(ratios.values())
     verdict.ratio, verdict.interval = together(values, intervals)

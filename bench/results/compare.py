@@ -152,7 +152,8 @@ def _line(a: Row, b: Row, a_label: str, b_label: str) -> Compared:
 
 def basis_of(*rows: Row) -> Basis:
     """Return what a ratio of these rows rests on."""
-    return Basis(estimated=not all(map(is_measured, rows)), unstable=unstable(*rows), doubt=doubt(*rows))
+    cited = any(row.source == "published" and row.interval is None for row in rows)
+    return Basis(not all(map(is_measured, rows)), unstable(*rows), doubt(*rows), cited)
 
 
 def ratio_of(a: Row, b: Row, metric: str) -> tuple[float | None, Interval | None]:
@@ -167,6 +168,17 @@ def ratio_of(a: Row, b: Row, metric: str) -> tuple[float | None, Interval | None
     low = math.hypot(below[0], above[1])
     high = math.hypot(below[1], above[0])
     return x / y, (x / y * math.exp(-low), x / y * math.exp(high))
+
+
+def one_sided(a: Row, b: Row, metric: str) -> Interval | None:
+    """Return A over B at the ends of the one interval that there is; None where both sides have one, or neither."""
+    ratio, interval = ratio_of(a, b, metric)
+    below, above = (_spread(row, flip=metric not in TIMES) for row in (a, b))
+    known = below or above
+    if ratio is None or interval is not None or known is None:
+        return None
+    low, high = known if below else (known[1], known[0])
+    return ratio * math.exp(-low), ratio * math.exp(high)
 
 
 def is_measured(row: Row) -> bool:

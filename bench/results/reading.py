@@ -3,6 +3,7 @@
     interval wholly inside +-2 %                  equal within 2%
     interval wholly beyond 2 % on one side        A better by 1.23x
     anything else, or no interval                 cannot tell apart / cannot tell: no interval
+    a published figure without one                cannot tell: cited, no interval published
     cases that contradict each other              depends on the case: A better in 2, B in 3 of 9
     a number in doubt (bench/results/doubt.py)    cannot tell: disturbed
 
@@ -22,17 +23,26 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Basis:
-    """What a ratio rests on: a number that was not measured, one that did not settle, and why one is in doubt."""
+    """What a ratio rests on: a number that was not measured, one that did not settle, and why one is in doubt.
+
+    cited: one side is a figure of others', who publish no interval.
+    """
 
     estimated: bool = False
     unstable: bool = False
     doubt: str = ""
+    cited: bool = False
 
     @property
     def front(self) -> str:
         """What stands before the words."""
         words = [word for word, told in (("estimated", self.estimated), ("unstable", self.unstable)) if told]
         return f"{', '.join(words)}: " if words else ""
+
+    @property
+    def without(self) -> str:
+        """Why there is no interval, where there is none."""
+        return "cited, no interval published" if self.cited else "no interval"
 
 
 def reading(
@@ -43,7 +53,7 @@ def reading(
     if basis.doubt:
         return f"cannot tell: {basis.doubt}"
     if interval is None:
-        return f"{front}cannot tell: no interval"
+        return f"{front}cannot tell: {basis.without}"
     side = better(interval, higher=higher)
     if side is not None:
         factor = ratio if ratio > 1 else 1 / ratio

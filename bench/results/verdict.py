@@ -130,7 +130,8 @@ def _in_words(read: Sequence[Verdict]) -> str:
     if all(verdict.reading.endswith(f"equal within {EQUAL:.0%}") for verdict in read):
         return f"{front}equal within {EQUAL:.0%} on all {n} readings"
     if all(verdict.interval is None for verdict in read):
-        return f"{front}cannot tell: no interval on {n} readings"
+        words = {verdict.reading.rpartition("cannot tell: ")[2] for verdict in read}
+        return f"{front}cannot tell: {words.pop() if len(words) == 1 else 'no interval'} on {n} readings"
     return f"{front}cannot tell apart on {n} readings"
 
 

@@ -53,6 +53,17 @@ def test_utilization_is_of_one_kind_of_peak_on_both_sides(decode):
     assert [v for v in mixed if v.axis == "utilization"] == []
 
 
+def test_against_a_cited_figure_the_other_side_s_interval_is_told(decode):
+    cited = decode(200.0, source="published", interval=None)
+    found = verdicts(operand("A", decode(100.0)), operand("B", cited))
+    rate = next(v for v in found if v.axis == "throughput")
+    assert rate.reading == "estimated: cannot tell: cited, no interval published"
+    assert rate.why == "0.50x to 0.50x by the interval of A alone"
+    assert summary("latency", [v for v in found if v.axis == "latency"] * 2) == (
+        "estimated: cannot tell: cited, no interval published on 2 readings"
+    )
+
+
 def test_precisions_and_workloads_are_never_merged(decode):
     rows = [
         decode(case_id=f"{work}[b={batch},{dtype}]", workload=work, dtype=dtype, batch=batch)

@@ -6,7 +6,7 @@ from math import exp
 
 import pytest
 
-from bench.results.compare import Operand, compare, differences, source_of
+from bench.results.compare import Operand, basis_of, compare, differences, one_sided, source_of
 from bench.results.reading import Basis, reading
 
 NAMES = ("A", "B")
@@ -48,6 +48,18 @@ def only(comparison):
 )
 def test_the_verdict_comes_from_the_table(ratio, interval, words):
     assert reading(ratio, interval, NAMES, higher=True, basis=Basis()) == words
+
+
+def test_a_cited_figure_without_an_interval_is_called_so(row):
+    cited = row(source="published", step_s=0.02, interval=None, output_tokens_per_s=50.0)
+    modelled = row(source="modelled", tier="sheet", step_s=0.01, interval=(0.008, 0.0125), output_tokens_per_s=100.0)
+    basis = basis_of(modelled, cited)
+    assert reading(2.0, None, NAMES, higher=True, basis=basis) == "estimated: cannot tell: cited, no interval published"
+    # The model's own interval alone: 100 / 1.25 to 100 / 0.8 tok/s over 50, and the other way round.
+    assert one_sided(modelled, cited, "output_tokens_per_s") == pytest.approx((1.6, 2.5))
+    assert one_sided(cited, modelled, "output_tokens_per_s") == pytest.approx((0.4, 0.625))
+    assert one_sided(modelled, modelled, "output_tokens_per_s") is None
+    assert one_sided(cited, cited, "output_tokens_per_s") is None
 
 
 def test_of_a_time_the_smaller_one_is_better():

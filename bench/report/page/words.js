@@ -36,7 +36,7 @@ const words = (() => {
     const { ratio, ends, higher, front, doubt } = verdict;
     if (!Number.isFinite(ratio)) return missing;
     if (doubt) return `cannot tell: ${doubt}`;
-    if (!ends) return `${front}cannot tell: no interval`;
+    if (!ends) return `${front}cannot tell: ${verdict.without}`;
     const side = better(ends, higher);
     if (side !== null) return `${front}${[verdict.a, verdict.b][side]} better by ${number(ratio > 1 ? ratio : 1 / ratio, "x")}`;
     return front + (within(ends) ? "equal within 2%" : "cannot tell apart");
@@ -82,7 +82,10 @@ const words = (() => {
       return `${front}${a ? first.a : first.b} better on ${a || b} of ${n} readings${rest ? `, cannot tell or equal on ${rest}` : ""}${tail}`;
     }
     if (read.every((each) => within(each.ends))) return `${front}equal within 2% on all ${n} readings${tail}`;
-    if (read.every((each) => !each.ends)) return `${front}cannot tell: no interval on ${n} readings${tail}`;
+    if (read.every((each) => !each.ends)) {
+      const without = new Set(read.map((each) => each.without));
+      return `${front}cannot tell: ${without.size === 1 ? first.without : "no interval"} on ${n} readings${tail}`;
+    }
     return `${front}cannot tell apart on ${n} readings${tail}`;
   };
   return { threeDigits, number, interval, better, reading, sentence, summary };

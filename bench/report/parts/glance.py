@@ -11,6 +11,7 @@ from bench.report.rows import short_names
 from bench.results.doubt import MARK, left_out
 from bench.results.reading import EQUAL
 from bench.results.verdict import EqualPrice, Verdict
+from bench.units import counted
 
 MOST_TOLD = 6
 
@@ -41,7 +42,7 @@ def _forest(pair: list[Verdict], names: dict[str, str], number: int, table: Tabl
     return Chart(
         id=f"forest-{number}", title=f"{a} against {b}: the ratios behind the verdicts", kind="forest", rows=rows,
         marks=len(rows),
-        alt=f"{len(drawn)} ratios of {a} to {b} with their intervals; to the right {a} is better. {told}",
+        alt=f"{counted(len(drawn), 'ratio')} of {a} to {b} with their intervals; to the right {a} is better. {told}",
         table=table, options={"better": [f"\u2190 {b} better", f"{a} better \u2192"]},
         caption=f"Ratios of {a} to {b}, those of times, energies and costs turned round: a number above 1x is always "
         f"in favour of {a}. Grey: equal within {EQUAL:.0%}. A line is the interval; where it reaches the grey band, "
@@ -82,6 +83,7 @@ def sentence(verdict: Verdict, names: dict[str, str]) -> str:
     if verdict.ratio is None:
         return f"{verdict.reading} ({verdict.why}): {what}"
     spread = f", {cells.interval_text(verdict.interval, 'x')}" if verdict.interval else ""
+    spread = spread or (f"; {verdict.why}" if verdict.why else "")
     in_doubt = MARK if verdict.doubt else ""
     return f"{verdict.reading} (ratio {in_doubt}{verdict.ratio:,.2f}x{spread}): {what}"
 
