@@ -104,6 +104,29 @@ def test_what_is_accepted_is_told_with_what_the_check_found(bench, wrote, saved)
     assert f"! no second look confirms {CASE}" in done.err
 
 
+@pytest.mark.parametrize(("second", "code", "said", "warned"), [
+    ({"confirmed": "confirmed"}, 0, "+6.0%; regressed at +6.0% (second look: confirmed)", False),
+    ({"confirmed": "not run"}, 0, "+6.0%; regressed at +6.0% (second look: not run)", True),
+    ({"confirmed": "withdrawn", "verdict": "same"}, 2, "", False),
+])  # fmt: skip
+def test_what_the_second_look_found_decides_what_can_be_accepted(
+    bench, wrote, saved, tmp_path, second, code, said, warned
+):
+    wrote("02-new", {CASE: [0.00106] * 3})
+    assert bench("check", "--no-confirm").code == 1
+    kept = tmp_path / "results" / "checks" / "02-new.json"
+    document = json.loads(kept.read_text())
+    document["findings"][0] |= second
+    kept.write_text(json.dumps(document))
+    done = bench("baseline", "accept", CASE, "--reason", "x")
+    assert (done.code, said in done.out) == (code, True), done.out + done.err
+    assert ("no second look confirms" in done.err) is warned
+    # Of another baseline that check says nothing.
+    bench("baseline", "save", "other", "results/runs/01-old.json")
+    other = bench("baseline", "accept", CASE, "--reason", "x", "-b", "other")
+    assert "(second look: none)" in other.out
+
+
 def test_a_change_that_nothing_confirms_is_accepted_aloud(bench, wrote, tmp_path):
     noisy = [0.001 * n for n in (0.9, 1.1, 0.95, 1.05, 1.0, 0.92, 1.08, 1.0)]
     bench("baseline", "save", "main", wrote("01-old", {CASE: noisy}))
