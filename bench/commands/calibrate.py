@@ -22,7 +22,7 @@ from bench.measure.processes import in_worker
 from bench.report.layout import Column, Table
 from bench.report.terminal import emit, table_text, width_of
 from bench.results.environment import command_line
-from bench.units import MISSING, percent, scaled
+from bench.units import MISSING, counted, percent, scaled
 
 
 @click.command(name="calibrate")
@@ -123,7 +123,8 @@ def _from_serving(path: Path, form: str) -> int:
     emit(f"host {found.step_overhead_us:.0f} us a step, launch share {found.launch_share:.2f},"
          f" pointwise x{found.pointwise_factor:.2f}, prompt share {found.prefill_share:.2f}")  # fmt: skip
     emit(
-        f"TPOT of {e.n} configurations left out: MAPE {percent(e.mape)}, median {percent(e.median)}, bias {e.bias:.2f}"
+        f"TPOT of {counted(e.n, 'configuration')} left out: MAPE {percent(e.mape)}, median {percent(e.median)},"
+        f" bias {e.bias:.2f}"
     )
     return 0
 
@@ -221,6 +222,6 @@ def roof_table(found: Achieved) -> Table:
     thin = "best of a sum and of packed weights" if cpu else "a product of one row, weights from memory"
     table.rows.append(["memory read", scaled(found.read_bytes_per_s, "B/s"), thin])
     table.rows.append(["memory copy", scaled(found.copy_bytes_per_s or None, "B/s"), "read plus written"])
-    threads = f"; fastest with {found.threads} threads" if cpu else ""
+    threads = f"; fastest with {counted(found.threads, 'thread')}" if cpu else ""
     table.notes = [f"measured on {found.made}, {found.software}{threads}"]
     return table

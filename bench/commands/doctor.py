@@ -12,6 +12,7 @@ from bench.commands import options
 from bench.measure.doctor import examine
 from bench.report.layout import Column, Table
 from bench.report.terminal import colored, emit, table_text, width_of
+from bench.units import counted
 
 
 @click.command(name="doctor")
@@ -29,6 +30,6 @@ def command(form: str, no_color: bool) -> None:
     table.notes = [
         "nothing here would disturb a measurement."
         if not warnings
-        else f"{warnings} {'thing' if warnings == 1 else 'things'} to mend before trusting small differences."
+        else f"{counted(warnings, 'thing')} to mend before trusting small differences."
     ]
     emit(table_text(table, width_of(sys.stdout), bold=colored(sys.stdout, no_color)))

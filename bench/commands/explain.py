@@ -21,7 +21,7 @@ from bench.results.metrics import METRICS, Metric
 from bench.results.record import KernelCost, Row
 from bench.results.sessions import fold, key_of
 from bench.results.store import list_runs, load_run, newest_run
-from bench.units import MISSING, data_size, percent, scaled, seconds
+from bench.units import MISSING, counted, data_size, percent, scaled, seconds
 from bench.workloads.sweep import select_cases
 
 
@@ -115,7 +115,11 @@ def _row_text(row: Row, sessions: list[Row]) -> str:
 
 def _facts(row: Row, sessions: list[Row]) -> list[tuple[str, str]]:
     how = "measured here" if row.source == "measured" else "modelled from the sheet's peaks and a calibration"
-    samples = f"median of {len(row.samples_s)} samples" if row.samples_s else "sum of its kernels and host overhead"
+    samples = (
+        f"median of {counted(len(row.samples_s), 'sample')}"
+        if row.samples_s
+        else "sum of its kernels and host overhead"
+    )
     if row.sessions > 1:
         samples = f"geometric mean of {row.sessions} sessions' medians"
     warm = f"; warm-up {row.warmup_samples} runs, {seconds(row.warmup_s)}" if row.warmup_s is not None else ""

@@ -16,6 +16,7 @@ from bench.report.terminal import emit
 from bench.results.pytest_benchmark.write import document, left_out
 from bench.results.record import Run
 from bench.results.store import load_run, newest_run
+from bench.units import counted
 
 
 def _as_pytest_benchmark(run: Run) -> str:
@@ -62,4 +63,4 @@ def command(run_file: str | None, form: str, out: str | None) -> None:
         emit(text)
         return
     project.write_atomically(Path(out), f"{text}\n".encode())
-    emit(f"Wrote {out}: {taken} of {len(run.rows)} rows of {project.shown(path)}", sys.stderr)
+    emit(f"Wrote {out}: {taken:,} of {counted(len(run.rows), 'row')} of {project.shown(path)}", sys.stderr)

@@ -16,7 +16,7 @@ from bench.measure.runner import Planned, in_order
 from bench.operators.cost import read_cost
 from bench.report.layout import Column, Table
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
-from bench.units import data_size, seconds
+from bench.units import counted, data_size, seconds
 from bench.workloads.model import load_model
 from bench.workloads.routing import plan_experts
 from bench.workloads.schema import Case
@@ -91,7 +91,7 @@ def show_plan(asked: Request, form: str, no_color: bool) -> None:
     measured = any(each.present for each in planned)
     about = seconds(expected_s(order)) if measured else "a moment"
     sessions = f" in {asked.sessions} sessions" if asked.sessions > 1 and measured else ""
-    table.notes = [f"{len(planned)} cases{sessions}, about {about}. Nothing was run."]
+    table.notes = [f"{counted(len(planned), 'case')}{sessions}, about {about}. Nothing was run."]
     if form in ("json", "jsonl"):
         lines = [msgspec.json.encode(each).decode() for each in order]
         emit("[" + ",\n".join(lines) + "]" if form == "json" else "\n".join(lines))

@@ -12,6 +12,7 @@ from bench.report.terminal import colored, emit, markdown, table_text, width_of
 from bench.results.compare import Operand
 from bench.results.record import Row
 from bench.results.reference import Anchor, Reference, matching
+from bench.units import counted
 
 
 class Published(msgspec.Struct):
@@ -41,7 +42,7 @@ def show_published(published: Published, form: str, no_color: bool) -> None:
     table = published_table(published.anchors)
     count = len(published.not_priced)
     if count:
-        left = f"{count} more published figure{'' if count == 1 else 's'} cannot be priced: {published.hint}"
+        left = f"{counted(count, 'more published figure')} cannot be priced: {published.hint}"
         table.notes.append(left)
     if not published.anchors:
         if count:

@@ -10,6 +10,7 @@ import click
 from bench import project
 from bench.commands import options
 from bench.commands.push import address, indexed
+from bench.units import counted
 
 # What a run id may be to become a file name as it is; others have the rest replaced.
 PLAIN = re.compile(r"[^A-Za-z0-9._+=-]+")
@@ -50,5 +51,5 @@ def command(runs: tuple[str, ...], out: str | None, quiet: bool) -> int:
                 tell(project.shown(path))
                 count += 1
         finally:
-            emit(f"pulled {count:,} run{'' if count == 1 else 's'} from {shown(url)}")
+            emit(f"pulled {counted(count, 'run')} from {shown(url)}")
     return 0

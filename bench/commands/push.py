@@ -13,6 +13,7 @@ import click
 from bench import project
 from bench.commands import options
 from bench.errors import DefinitionError, ResultError
+from bench.units import counted
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -56,7 +57,7 @@ def command(runs: tuple[str, ...], quiet: bool) -> int:
         todo = named or [path for run_id, path in here.items() if run_id in missing]
         counts["there"] = 0 if runs else len(here) - len(todo)
         if len(todo) >= MANY:
-            tell(f"pushing {len(todo):,} runs ...")
+            tell(f"pushing {counted(len(todo), 'run')} ...")
         try:
             for path in todo:
                 if not path.exists():
@@ -112,4 +113,4 @@ def _path(name: str, here: dict[str, Path]) -> Path:
 
 
 def _counted(runs: int) -> str:
-    return "1 run" if runs == 1 else f"{runs:,} runs"
+    return counted(runs, "run")

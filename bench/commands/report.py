@@ -18,6 +18,7 @@ from bench.errors import DefinitionError, listed
 from bench.report.document import Report
 from bench.report.sides import Part, Side
 from bench.report.terminal import emit
+from bench.units import counted
 
 FORMS = ("html", "md", "csv", "json", "xlsx", "pdf", "svg", "png")
 # What each form needs beyond the core, all of the extra "report".
@@ -189,7 +190,7 @@ def _write_charts(report: Report, form: str, folder: Path) -> None:
     for chart in charts:
         content = (file_svg if form == "svg" else file_png)(chart, labels)
         project.write_atomically(folder / f"{chart.id}.{form}", content)
-    emit(f"{project.shown(folder)}  {len(charts)} charts")
+    emit(f"{project.shown(folder)}  {counted(len(charts), 'chart')}")
 
 
 def _html(report: Report) -> bytes:

@@ -32,7 +32,7 @@ from bench.results.record import Environment, Row
 from bench.results.sessions import fold
 from bench.results.store import Journal, load_run, new_run, new_run_id, newest_journal
 from bench.results.target import Target
-from bench.units import seconds
+from bench.units import counted, seconds
 
 INTERRUPTED = 130
 CASE_FAILED = 4
@@ -189,9 +189,15 @@ def _announce(started: Started) -> None:
         emit(f"device  {device}: {facts['name']} ({how})", sys.stderr)
     sessions = f" in {run.environment.sessions} sessions" if run.environment.sessions > 1 else ""
     about = f", about {seconds(expected_s(left))}" if any(each.present for each in left) else ""
-    emit(f"plan    {len(started.planned)} cases{sessions}{about}. Ctrl-C saves what is finished.", sys.stderr)
+    emit(
+        f"plan    {counted(len(started.planned), 'case')}{sessions}{about}. Ctrl-C saves what is finished.", sys.stderr
+    )
     if started.resumed:
-        emit(f"resumed {started.journal.path.name}: {started.resumed} rows kept, {len(left)} cases left", sys.stderr)
+        emit(
+            f"resumed {started.journal.path.name}: {counted(started.resumed, 'row')} kept,"
+            f" {counted(len(left), 'case')} left",
+            sys.stderr,
+        )
     for warning in run.environment.warnings:
         emit(f"! {warning}", sys.stderr)
 

@@ -15,7 +15,7 @@ from bench.operators.cost import read_cost
 from bench.operators.interface import Step
 from bench.report.layout import Column, Table
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
-from bench.units import data_size, scaled, seconds, three_digits
+from bench.units import counted, data_size, scaled, seconds, three_digits
 from bench.workloads.decoder import decoder_step
 from bench.workloads.deployment import Deployment
 from bench.workloads.model import Model, load_model
@@ -61,7 +61,8 @@ def _list(suite: str | None) -> tuple[Table, Any]:
         count = len(expand(name, workload, suite))
         table.rows.append([name, workload.summary, str(count), " ".join(workload.suites)])
     table.notes = [
-        f"suite {key}: {len(select_cases([key]))} cases in {len(names)} workloads" for key, names in suites.items()
+        f"suite {key}: {counted(len(select_cases([key])), 'case')} in {counted(len(names), 'workload')}"
+        for key, names in suites.items()
     ]
     table.notes += [
         "",
@@ -93,7 +94,7 @@ def _one(name: str, overrides: dict[str, Any]) -> tuple[Table, Any]:
         table.notes = [f"file: {project.shown(path)}"]
     total = sum(case.time_s for case in cases)
     table.notes += [
-        f"{len(cases)} cases, about {seconds(total * 1.2)} of measuring; memory is of one device (modelled)."
+        f"{counted(len(cases), 'case')}, about {seconds(total * 1.2)} of measuring; memory is of one device (modelled)."
     ]
     return table, listed
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.devices.adapter import Adapter, Launch
 from bench.errors import DeviceError
+from bench.units import counted
 
 # A sample shorter than this is repeated inside, so that the clock's own cost stays below a thousandth.
 SHORTEST_SAMPLE_S = 5e-4
@@ -102,7 +103,9 @@ def clocked(adapter: Adapter, step: Callable[[], Any]) -> float:
     """
     told = adapter.time(step, 1)
     if len(told) != 1:
-        raise DeviceError(f"the clock of {adapter.name} gave {len(told)} times for one step; its adapter needs repair")
+        raise DeviceError(
+            f"the clock of {adapter.name} gave {counted(len(told), 'time')} for one step; its adapter needs repair"
+        )
     if not 0 < told[0] < math.inf:
         raise DeviceError(f"the clock of {adapter.name} gave {told[0]} s for a step; its adapter needs repair")
     return told[0]

@@ -18,7 +18,7 @@ from bench.devices.sheet import Figure, Memory, Sheet
 from bench.errors import DefinitionError
 from bench.measure.own_kernels import DTYPE, EIGHT_BIT, OwnKernel
 from bench.results.environment import packages
-from bench.units import GIGA, MEGA, TERA
+from bench.units import GIGA, MEGA, TERA, counted
 
 # Kinds that this machine's table lacks, and the kind whose numbers stand for them.
 STANDS_FOR = {"attention_prefill": ("mla_prefill", "indexer")}
@@ -121,7 +121,7 @@ def _rule(form: str, dtype: str, part: list[OwnKernel], peaks: Peaks, host_clock
     if not padded:
         # A CPU computes the rows there are.
         dims["padded"] = dims["rows"]
-    seconds, source = np.array([k.seconds for k in part]), f"{len(part)} kernels timed here"
+    seconds, source = np.array([k.seconds for k in part]), f"{counted(len(part), 'kernel')} timed here"
     others = ("", *(name for name, other in OTHER_FORMS.items() if other.name == form and form not in LINKED))
     tried = [
         fit_rule(Sample(form, dtype, dict(dims), seconds, peaks, np.ones(len(part)), other), "", source, OWN)

@@ -13,6 +13,7 @@ import msgspec
 from bench.devices.achieved import Achieved, fingerprint
 from bench.devices.cpu import CpuAdapter, physical_cores
 from bench.results.environment import packages
+from bench.units import counted
 
 SIZES = (512, 1024, 2048, 4096)
 DTYPES = ("bf16", "fp16", "fp32")
@@ -54,7 +55,10 @@ def find_roofs(command: str, report: Report) -> Achieved:
                     if dtype == "bf16" and rate > fastest:
                         fastest, best_threads = rate, count
                 if dtype in gemm:
-                    report(f"gemm {dtype}, {count} threads: best {gemm[dtype] / 1e12:.3f} TFLOP/s at {sizes[dtype]}")
+                    report(
+                        f"gemm {dtype}, {counted(count, 'thread')}: best {gemm[dtype] / 1e12:.3f} TFLOP/s at"
+                        f" {sizes[dtype]}"
+                    )
     facts = adapter.facts()
     return Achieved(
         device="cpu",

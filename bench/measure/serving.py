@@ -24,6 +24,7 @@ from bench.errors import DefinitionError, Unsupported, nearest
 from bench.measure.rows import price_step
 from bench.operators.cost import read_cost
 from bench.operators.interface import Step
+from bench.units import counted
 from bench.workloads.deployment import Deployment, check_deployment
 from bench.workloads.model import load_model
 from bench.workloads.routing import Routing
@@ -287,7 +288,7 @@ def _summary(device: str, kind: str, dtype: str, priced: list[Outcome], total: i
         n=len(priced), mape=float(missed.mean()), median=float(np.median(missed)),
         bias=float(np.exp(np.log(ratio).mean())),
         inside=float(((measured >= modelled * bands[:, 0]) & (measured <= modelled * bands[:, 1])).mean()),
-        reason=reason if left == 0 else f"{left} rows not priced: {reason}",
+        reason=reason if left == 0 else f"{counted(left, 'row')} not priced: {reason}",
         worst=[
             Worst(line=priced[i].row.line, measured_s=float(measured[i]), modelled_s=float(modelled[i]),
                   dims={name: getattr(priced[i].row, name) for name in SHOWN})

@@ -16,7 +16,7 @@ from bench.measure.worker import NO_TORCH
 from bench.pytest_plugin.machine import machine_of
 from bench.pytest_plugin.recorder import Recorder
 from bench.results.pytest_benchmark.write import FOLDER
-from bench.units import parse_count, seconds
+from bench.units import counted, parse_count, seconds
 
 LISTS = ("batch", "input_len", "prefix", "context", "tokens", "dtype", "model")
 NUMBERS = ("tp", "dp", "ep", "layers")
@@ -48,7 +48,7 @@ class SuitePlugin:
         """Say what will be measured."""
         devices = listed(dict.fromkeys(each.device for each in self.planned))
         about = seconds(sum(each.case.time_s for each in self.planned))
-        return f"bench: {listed(self.names)} on {devices}, {len(self.planned)} cases, {about} of timing"
+        return f"bench: {listed(self.names)} on {devices}, {counted(len(self.planned), 'case')}, {about} of timing"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:

@@ -24,6 +24,7 @@ from bench.results.compare import Operand
 from bench.results.doubt import explained
 from bench.results.target import Target
 from bench.results.verdict import Verdict
+from bench.units import counted
 
 MOST_POINTS = 300
 
@@ -75,7 +76,7 @@ def thinned(chart: Chart) -> Chart:
     if count <= MOST_POINTS:
         return chart
     kept = [index * count // MOST_POINTS for index in range(MOST_POINTS)]
-    told = f" {MOST_POINTS} of {count:,} points are drawn and listed, evenly; the table of every case has all."
+    told = f" {MOST_POINTS:,} of {count:,} points are drawn and listed, evenly; the table of every case has all."
     rows = chart.table.rows
     table = msgspec.structs.replace(chart.table, rows=[rows[at] for at in kept] if len(rows) == count else rows)
     drawn = [chart.rows[at] for at in kept]
@@ -105,7 +106,7 @@ def _title(labels: list[str]) -> str:
 
 def _question(sides: list[Side]) -> str:
     models = dict.fromkeys(row.model or row.kernel or row.workload for side in sides for row in side.rows)
-    work = listed(models) if 0 < len(models) < 5 else f"{len(models)} workloads"
+    work = listed(models) if 0 < len(models) < 5 else f"{counted(len(models), 'workload')}"
     if len(sides) < 2:
         return f"What does {sides[0].label if sides else 'this'} do with {work}?"
     return f"Which of {listed(side.label for side in sides)} for {work}, by how much, and how sure is that?"

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from bench import project
+from bench.units import counted
 from bench.workloads.model import check_positive
 from bench.workloads.schema import DTYPES
 
@@ -75,7 +76,8 @@ class Demand(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
                 raise ValueError("requests_per_s is a list, which is a profile already; leave out `profile`")
             if len(given) not in SLOTS:
                 raise ValueError(
-                    f"requests_per_s has {len(given)} figures; a day is cut in {', '.join(map(str, SLOTS))} equal parts"
+                    f"requests_per_s has {counted(len(given), 'figure')}; a day is cut in"
+                    f" {', '.join(map(str, SLOTS))} equal parts"
                 )
         elif self.profile is None:
             raise ValueError('requests_per_s is one figure, the mean of the day; add profile = "flat", "office" or'

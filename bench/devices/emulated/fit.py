@@ -18,6 +18,7 @@ from bench.devices.emulated.form import Dims, Form, Peaks
 from bench.devices.emulated.forms import element_bytes, form_of, roofline
 from bench.devices.emulated.profile import Evidence, Rule
 from bench.errors import DefinitionError
+from bench.units import counted
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -75,7 +76,8 @@ def fit_rule(sample: Sample, library: str, source: str, where: str, start: dict[
     n, needed = len(sample.seconds), len(form.numbers) + 1
     if n < needed:
         raise DefinitionError(
-            f"{where}: {n} rows of {sample.kind} {sample.dtype} cannot fit {needed - 1} numbers; give {needed} or more"
+            f"{where}: {counted(n, 'row')} of {sample.kind} {sample.dtype} cannot fit"
+            f" {counted(needed - 1, 'number')}; give {needed} or more"
         )
     usual = start or {name: first for name, (first, _, _) in form.numbers.items()}
     folds = np.random.Generator(np.random.Philox(key=[SEED, n])).permutation(n) % FOLDS

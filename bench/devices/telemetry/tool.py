@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from bench.devices.telemetry.reading import Missing, Reading, nothing
+from bench.units import counted
 
 LIMIT_S = 5.0
 MOST_BYTES = 4_000_000
@@ -65,7 +66,7 @@ class Tool:
         if not readings:
             return nothing(self.name, Missing(f"printed no device: '{first_line(text)}'"))
         if not 0 <= index < len(readings):
-            return nothing(self.name, Missing(f"shows {len(readings)} devices, none at position {index}"))
+            return nothing(self.name, Missing(f"shows {counted(len(readings), 'device')}, none at position {index}"))
         return readings[index]
 
     def read_first(self, index: int, ways: dict[tuple[str, ...], Parse], limit_s: float = LIMIT_S) -> Reading:

@@ -18,6 +18,7 @@ from bench.results.cost import FORMULAS, WAYS, Input, Way, energy, watts_term
 from bench.results.prices import BASIS_WORDS, Prices
 from bench.results.verdict import worst
 from bench.results.what_if import VARIED, sensitivity
+from bench.units import counted
 
 EXAMPLE = "EXAMPLE PRICES: public indications with their dates, no offers to anybody. Put in your own quotations."
 
@@ -159,6 +160,6 @@ def _chart(priced: list[Line], short: dict[str, str], prices: Prices, way: Way) 
         return None
     return Chart(
         id=f"cost-{way}", title=title, kind="dots", rows=rows, marks=len(rows), table=table,
-        alt=f"{title}: one dot a case and system, {len(rows)} dots; lower is cheaper.",
+        alt=f"{title}: one dot a case and system, {counted(len(rows), 'dot')}; lower is cheaper.",
         caption=f"{EXAMPLE} Lower is cheaper." if prices.example else "Lower is cheaper.", options={"x_title": title},
     )  # fmt: skip

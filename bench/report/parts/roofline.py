@@ -8,7 +8,7 @@ from bench.report.rows import short_names
 from bench.report.sides import Side
 from bench.results.compare import source_of
 from bench.results.record import Row
-from bench.units import scaled
+from bench.units import counted, scaled
 
 
 def rooflines(sides: list[Side]) -> Section:
@@ -69,7 +69,7 @@ def _chart(side: Side, rows: list[Row], dtypes: list[str], bandwidth: float, num
         id=f"roofline-{number}", title=f"{side.label}: roofline of one {side.rows[0].unit}", kind="roofline",
         rows=points, marks=len(points), table=table,
         alt=f"Roofline of {side.label}: FLOP per second against FLOP per byte, ceilings {peaks} and "
-        f"{scaled(bandwidth, 'B/s')}; {len(points)} cases.",
+        f"{scaled(bandwidth, 'B/s')}; {counted(len(points), 'case')}.",
         caption=f"Ceilings are {basis}: {peaks}, {scaled(bandwidth, 'B/s')}. A case under the slope waits for memory, "
         "one under a flat part for arithmetic; how far below it stands is what software and launches leave.",
         options={

@@ -11,6 +11,7 @@ from bench.report.parts.numbers import derived, of, point
 from bench.report.sides import Side
 from bench.results.compare import source_of
 from bench.results.record import Row
+from bench.units import counted
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _curve(sides: list[Side], axis: Axis) -> Chart | None:
     named = f"{family[0]}, {family[1]}, {axis.fixed.replace('_', ' ')} {family[2]}"
     return Chart(
         id=axis.id, title=f"{axis.title}: {named}", kind="curve", rows=rows, marks=len(rows), table=table,
-        alt=f"{named_y} against {axis.x_title}, one line a system, {len(rows)} points.",
+        alt=f"{named_y} against {axis.x_title}, one line a system, {counted(len(rows), 'point')}.",
         caption="A line ends where the next size no longer fits the memory, or was not run.",
         options={"x_title": axis.x_title, "y_title": axis.y_title, "x_log": True, "y_log": True},
     )  # fmt: skip
@@ -121,7 +122,8 @@ def imbalance(sides: list[Side]) -> Section:
     section.charts = [Chart(
         id="imbalance", title=f"{case.workload}, {case.dtype}, batch {case.batch}: time against expert imbalance",
         kind="curve", rows=rows, marks=len(rows), table=table,
-        alt=f"Time of a step over that with even experts, against the largest load over the mean; {len(rows)} points.",
+        alt="Time of a step over that with even experts, against the largest load over the mean; "
+        f"{counted(len(rows), 'point')}.",
         caption="1x is even experts, as redundant copies aim at; the right end is what a skewed mix of prompts does "
         f"without them. The most loaded device decides the step. Routings: {named}.",
         options={"x_title": "largest expert load over the mean", "y_title": "time over that with even experts",

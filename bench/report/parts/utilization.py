@@ -11,6 +11,7 @@ from bench.report.rows import short_names
 from bench.report.sides import Side
 from bench.results.environment import idle_power
 from bench.results.record import Row
+from bench.units import counted
 
 # More bars than this are not read; the table of every case has them all.
 MOST_CASES = 12
@@ -126,7 +127,7 @@ def _dots(sides: list[Side], phase: str, metric: str, title: str, name: str, uni
     left = len({row.case_id for _, row in pairs}) - len(shown)
     return Chart(
         id=name, title=title[0].upper() + title[1:], kind="dots", rows=rows, marks=len(rows), table=table,
-        alt=f"{title}, one dot a case and system, {len(rows)} dots.",
+        alt=f"{title}, one dot a case and system, {counted(len(rows), 'dot')}.",
         caption=f"The first {MOST_CASES} cases; {left} more are in the table of every case." if left else "",
         options={"x_title": title, "percent": unit == "share"},
     )  # fmt: skip

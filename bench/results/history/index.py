@@ -16,6 +16,7 @@ from bench.errors import ResultError
 from bench.results.history import tables
 from bench.results.history.database import connected
 from bench.results.history.memo import Memo
+from bench.units import counted
 
 NAME = ".index.db"
 # Files read in one transaction: what is read stays when the rest is interrupted, and nobody waits long for a turn.
@@ -146,7 +147,7 @@ def _refreshed(
             known = _known(writing)
         new = sorted(files.keys() - known.keys())
         if len(new) >= MANY:
-            tell(f"indexing {len(new):,} run files, once ...")
+            tell(f"indexing {counted(len(new), 'run file')}, once ...")
         for start in range(0, len(new), TOGETHER):
             with writing.begin():
                 _take_in(writing, folder, {path: files[path] for path in new[start : start + TOGETHER]})

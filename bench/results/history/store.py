@@ -18,6 +18,7 @@ from bench.results.history.database import connected, reason, shown
 from bench.results.history.entry import Writer, text
 from bench.results.record import Run
 from bench.results.store import load_run, parse_run
+from bench.units import counted
 
 # Any number, the same in every process: who makes or changes the tables holds this lock.
 LOCK = 2026_11_22
@@ -55,7 +56,7 @@ class Store:
                 tables.metadata.drop_all(connection, [*tables.DERIVED, tables.version])
             tables.create(connection, tables.STORE)
             if told:
-                told.append(f"made anew from {self._refill(connection)} documents")
+                told.append(f"made anew from {counted(self._refill(connection), 'document')}")
         return told
 
     def check(self) -> None:

@@ -220,7 +220,7 @@ def test_the_last_line_is_every_row_that_was_priced(serving_csv):
 def test_rows_of_a_group_that_cannot_be_priced_are_told_beside_those_that_can(table):
     (found,) = validate_serving(served(table, ROW, ROW | {"tp": 3}), "mine.csv")
     assert found.n == 1
-    assert found.reason.startswith("1 rows not priced: its way of spreading")
+    assert found.reason.startswith("1 row not priced: its way of spreading")
 
 
 def test_the_sample_is_met_as_well_as_the_engines_evidence_says(serving_csv):

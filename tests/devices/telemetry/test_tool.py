@@ -101,7 +101,7 @@ def test_output_without_a_device_is_quoted(install):
 def test_a_position_without_a_device_is_told(install, index):
     install("x-smi", "echo X1")
     assert TOOL.read(0, one).name == "X1"
-    assert TOOL.read(index, one).missing["name"] == f"x-smi shows 1 devices, none at position {index}"
+    assert TOOL.read(index, one).missing["name"] == f"x-smi shows 1 device, none at position {index}"
 
 
 def test_a_parser_that_fails_is_a_reason(install):

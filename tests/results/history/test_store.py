@@ -88,7 +88,7 @@ def test_tables_of_version_1_become_those_of_this_version_with_all_runs(put, url
             store.check()
         told = store.prepare()
         assert told[:2] == [f"its tables of version {n} are now of version {n + 1}" for n in (1, 2)]
-        assert told[-1] == "made anew from 1 documents"
+        assert told[-1] == "made anew from 1 document"
         assert store.prepare() == []
         assert (count(store, tables.document), count(store, tables.point)) == (2, 1)
 
@@ -101,7 +101,7 @@ def test_what_pytest_benchmark_saved_is_made_anew_too(put, url):
         assert store.push(path) == "pushed"
         with store.connection.begin():
             tables.point.drop(store.connection)
-        assert store.prepare() == ["bench_point was missing", "made anew from 1 documents"]
+        assert store.prepare() == ["bench_point was missing", "made anew from 1 document"]
         (trend,) = read_trends(store.connection, Asked(), Memo()).trends
         assert trend.points[0].value == 1.0
 
