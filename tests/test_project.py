@@ -338,3 +338,11 @@ def test_a_shipped_file_with_characters_lost_and_added_is_read_or_refused_in_one
 @pytest.mark.parametrize(("path", "record"), SHIPPED, ids=[path.stem for path, _ in SHIPPED])
 def test_the_shipped_files_that_are_mutated_are_valid_themselves(path, record):
     assert read(path.read_bytes(), record) == "read"
+
+
+@pytest.mark.parametrize(("pattern", "does"), [
+    ("tiny[b=1]", True), ("tiny", True), ("tin*", True), ("tiny[b=?]", True), ("*[b=1]", True),
+    ("tiny[b=2]", False), ("tin", False), ("[a-z]*", False),
+])  # fmt: skip
+def test_patterns_take_brackets_as_they_are(pattern, does):
+    assert project.matches("tiny[b=1]", pattern) is does

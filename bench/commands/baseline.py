@@ -165,8 +165,8 @@ def show(name: str, pattern: str | None, form: str) -> int:
 def accept(pattern: str, reason: str, run: str | None, name: str, force: bool) -> int:
     """Accept what RUN shows for the cases that match CASE ('decode*'): from now on it is the level to keep.
 
-    Tells of each change what the check of RUN found, or, where none is kept, a first look made now. What was found to be the
-    same is left alone.
+    Tells of each change what the check of RUN found, or, where none is kept, a first look made now. What is the same is
+    left alone.
     """
     from bench.commands import accepting
 

@@ -1,4 +1,4 @@
-"""Runs to gather: rows of a case, as many sessions as times are given."""
+"""Runs to gather, rows of a case with as many sessions as times are given; and a baseline of five of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from bench.results.gate.baseline import Baseline
+from bench.results.gate.gather import gather
 from bench.results.record import Run
 
 CPU = {"name": "A CPU", "cores": "2", "threads": "2", "memory": "25.2 GB"}
@@ -29,3 +31,12 @@ def ran(row: Callable[..., object], environment: Callable[..., object]) -> Calla
         return Run(id=run_id, environment=made, rows=rows)
 
     return make
+
+
+@pytest.fixture
+def base(ran: Callable[..., Run]) -> Baseline:
+    """A baseline of five sittings: tiny[b=1] around 1 s, tiny[b=2] around 2 s."""
+    made = Baseline(name="main")
+    for hour in range(1, 6):
+        made.add(gather(ran(f"run-{hour}", {"tiny[b=1]": [1.0], "tiny[b=2]": [2.0]}))[0])
+    return made

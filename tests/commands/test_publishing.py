@@ -1,0 +1,66 @@
+"""What becomes of a check: the forms asked for, the files they go to, and what is said of both."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.commands.publishing import forms, keep, publish, read_kept
+from bench.errors import DefinitionError, ResultError
+from bench.results.gate.document import Checked, Side
+
+
+@pytest.fixture
+def checked(folder):
+    return Checked(
+        bench_version="0.1.0", created="2026-11-22T10:00:00+00:00", command="bench check", baseline=Side(label="main"),
+        candidate=Side(label="run/../7"), rule={}, metrics=0,
+    )  # fmt: skip
+
+
+def test_forms_are_read_with_their_files():
+    assert [(name, str(path)) for name, path in forms("table", ("junit=out/a=b.xml", "md=c.md"))] == [
+        ("junit", "out/a=b.xml"), ("md", "c.md"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "report", "said"), [
+    ("tabel", "md=a", "--format: no form 'tabel'; did you mean 'table'?"),
+    ("zzz", "md=a", "--format: no form 'zzz'; forms: table, md"),
+    ("table", "junti=a", "--report 'junti=a': no form 'junti'; did you mean 'junit'?"),
+    ("table", "junit", "--report 'junit': write FORM=FILE"),
+    ("table", "junit=", "--report 'junit=': write FORM=FILE"),
+    ("table", "junit=-", "--report 'junit=-': write FORM=FILE, for example junit=check.xml (stdout: --format)"),
+])  # fmt: skip
+def test_a_form_that_cannot_be_is_named_with_its_flag(form, report, said):
+    with pytest.raises(DefinitionError) as caught:
+        forms(form, (report,))
+    assert str(caught.value).startswith(said)
+
+
+def test_a_check_is_kept_in_its_folder_whatever_its_run_is_called(checked, folder):
+    keep(checked)
+    assert [path.name for path in (folder / "results" / "checks").iterdir()] == ["run-..-7.json"]
+    assert read_kept("run/../7") == checked
+    (folder / "results" / "checks" / "run-..-7.json").write_text("{")
+    assert read_kept("run/../7") is None
+
+
+def test_files_are_named_and_new_folders_too_unless_it_is_to_be_quiet(checked, folder, capsys):
+    (folder / "here").mkdir()
+    reports = forms("md", ("junit=nwe/check.xml", "json=here/check.json"))
+    publish(checked, "md", reports, every=False, no_color=True, quiet=False)
+    assert capsys.readouterr().err.splitlines() == [
+        "Saved results/checks/run-..-7.json", "Wrote nwe/check.xml (junit), in a new folder", "Wrote here/check.json (json)",
+    ]  # fmt: skip
+    publish(checked, "md", reports, every=False, no_color=True, quiet=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_cannot_be_written_stops_neither_the_others_nor_the_print(checked, folder, capsys):
+    (folder / "taken").mkdir()
+    with pytest.raises(ResultError, match="taken: cannot be written"):
+        publish(
+            checked, "table", forms("table", ("md=taken", "json=check.json")), every=False, no_color=True, quiet=True
+        )
+    assert "NOTHING JUDGED" in capsys.readouterr().out
+    assert (folder / "check.json").exists()
