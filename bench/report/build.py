@@ -27,6 +27,8 @@ from bench.results.verdict import Verdict
 from bench.units import counted
 
 MOST_POINTS = 300
+# More names than this are no title.
+MOST_NAMED = 4
 
 
 def build(
@@ -101,7 +103,10 @@ def _verdicts(sides: list[Side], more: list[Verdict]) -> list[Verdict]:
 
 
 def _title(labels: list[str]) -> str:
-    return labels[0] + (f" against {listed(labels[1:])}" if labels[1:] else "") if labels else "Report"
+    if len(labels) < 2:
+        return labels[0] if labels else "Report"
+    others = labels[1:]
+    return f"{labels[0]} against {listed(others) if len(others) <= MOST_NAMED else f'{len(others)} others'}"
 
 
 def _question(sides: list[Side]) -> str:
@@ -109,4 +114,5 @@ def _question(sides: list[Side]) -> str:
     work = listed(models) if 0 < len(models) < 5 else f"{counted(len(models), 'workload')}"
     if len(sides) < 2:
         return f"What does {sides[0].label if sides else 'this'} do with {work}?"
-    return f"Which of {listed(side.label for side in sides)} for {work}, by how much, and how sure is that?"
+    named = listed(side.label for side in sides) if len(sides) <= MOST_NAMED + 1 else f"{len(sides)} systems"
+    return f"Which of {named} for {work}, by how much, and how sure is that?"

@@ -7,7 +7,8 @@ from bench.report import cells
 from bench.report.build import MOST_POINTS, build, thinned
 from bench.report.document import Chart, Report, Table, every_cell, every_table
 from bench.report.forms import as_markdown
-from bench.report.sides import Part
+from bench.report.sides import Part, Side
+from bench.results.compare import Operand
 from bench.results.verdict import AXES, Verdict
 
 
@@ -102,6 +103,28 @@ def test_three_sides_are_read_as_two_pairs(two):
     again = type(two[1])(type(two[1].operand)("c", [third(r, device="c") for r in two[1].rows]), "c", two[1].paper)
     pairs = dict.fromkeys((verdict.a, verdict.b) for verdict in rebuilt([*two, again]).verdicts)
     assert list(pairs) == [("a", "b"), ("a", "c")]
+
+
+def test_a_title_names_no_more_systems_than_can_be_read(two):
+    labels = [f"side {n}" for n in range(7)]
+    sides = [Side(Operand(label, two[1].rows), label, two[1].paper) for label in labels]
+    six, seven = rebuilt(sides[:5]), rebuilt(sides)
+    assert six.title == "side 0 against side 1, side 2, side 3 and side 4"
+    assert seven.title == "side 0 against 6 others"
+    assert seven.question.startswith("Which of 7 systems for ")
+
+
+def test_where_nothing_keeps_a_target_there_is_no_table_of_targets(reported):
+    (section,) = [section for section in reported.sections if section.id == "throughput"]
+    assert [table.id for table in section.tables] == ["cases"]
+
+
+def test_what_a_definition_tells_has_no_interval(reported):
+    tables = {table.id: table for _, table in every_table(reported)}
+    batches = [row[1] for row in tables["decode-batch-data"].rows]
+    assert [cell.value for cell in batches] == [1, 8, 32, 1, 8, 32]
+    work = [row[2] for row in tables["roofline-1-data"].rows]
+    assert all(cell.interval is None for cell in (*batches, *work))
 
 
 def test_what_was_run_says_what_was_checked(two):

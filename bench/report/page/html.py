@@ -114,11 +114,13 @@ def _sources(chart: Chart) -> list[str]:
 
 def _hollow(chart: Chart) -> dict[str, Any] | None:
     """The entry that tells what an empty mark or a pale bar means, where there is one."""
-    if all(row["source"] == "measured" for row in chart.rows):
+    why = ["not measured"] if any(row["source"] != "measured" for row in chart.rows) else []
+    why += ["in doubt"] if any(row.get("doubt") for row in chart.rows) else []
+    if not why:
         return None
     if chart.kind in BOXES:
-        return {"name": "pale: not measured", "path": PATHS["square"], "tint": TINT}
-    return {"name": "hollow: not measured", "path": PATHS["circle"], "tint": 0}
+        return {"name": f"pale: {' or '.join(why)}", "path": PATHS["square"], "tint": TINT}
+    return {"name": f"hollow: {' or '.join(why)}", "path": PATHS["circle"], "tint": 0}
 
 
 def _spans(rows: list[list[str | Cell]]) -> list[tuple[int, list[str | Cell]]]:

@@ -21,8 +21,8 @@ def speed(sides: list[Side], targets: list[Target]) -> Section:
     section = Section(id="throughput", title="Throughput at the speed a user sees")
     for number, family in enumerate(families(sides, "decode"), 1):
         section.charts += _frontier(sides, family, targets, number)
-    if any(side.at_targets for side in sides):
-        section.tables.append(_target_table(sides))
+    targets_table = _target_table(sides)
+    section.tables += [targets_table] if targets_table.rows else []
     section.tables.append(case_table(sides))
     return section
 

@@ -128,11 +128,14 @@ class ChartData:
 
 
 def _paint(index: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """A series' colour, pale where not all was measured; white would not be seen where a program draws no border."""
+    """A series' colour, pale where not all was measured or some is in doubt.
+
+    White, as on the page, would not be seen where a program draws no border around a mark.
+    """
     full = PAPER.colour(index)
     pale = "#" + "".join(f"{(int(full[at : at + 2], 16) + 2 * 255) // 3:02x}" for at in (1, 3, 5))
-    measured = all(each["source"] == "measured" for each in rows)
-    return {"fill": {"color": full if measured else pale}, "border": {"color": full}}
+    sure = all(each["source"] == "measured" and not each.get("doubt") for each in rows)
+    return {"fill": {"color": full if sure else pale}, "border": {"color": full}}
 
 
 def _values(chart: Chart, axis: str) -> list[float]:

@@ -19,7 +19,7 @@ VERDICTS = (
     "axis", "metric", "at", "A", "B", "A value", "B value", "unit", "A over B", "low", "high", "reading", "source",
     "per", "why", "price that makes both equal", "of what",
 )  # fmt: skip
-WIDTHS = (18, 36, 40, 16, 16, 11, 11, 9, 9, 9, 9, 40, 20, 10, 40, 13, 30)
+WIDTHS = (18, 46, 60, 16, 16, 11, 11, 9, 9, 9, 9, 40, 20, 10, 40, 13, 30)
 
 
 def front(writer: Writer) -> None:

@@ -105,6 +105,13 @@ def test_the_list_of_series_says_what_hollow_means_where_something_was_not_measu
     assert "hollow: not measured" not in page(reported)
 
 
+def test_the_list_of_series_says_that_hollow_is_in_doubt_too(reported):
+    for section in reported.sections:
+        for chart in section.charts:
+            chart.rows[0]["doubt"] = "disturbed"
+    assert "hollow: not measured or in doubt" in page(reported)
+
+
 def test_a_table_without_rows_still_has_its_heading(reported):
     assert '<table class="data" id="table-own">' in added(reported, table())
 

@@ -278,10 +278,11 @@ def test_bars_of_ratios_start_at_1_on_a_logarithmic_axis():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_was_not_measured_is_pale(kind):
+def test_what_was_not_measured_or_is_in_doubt_is_pale(kind):
     """Of the first colour, 0b5fa5, a third is left: (0x0b + 2 x 255) // 3 = 173, ..."""
     assert "ADC9E1" not in drawn(kind)
     assert "ADC9E1" in drawn(kind, {"source": "modelled:sheet"})
+    assert "ADC9E1" in drawn(kind, {"doubt": "disturbed"})
 
 
 def test_a_logarithmic_axis_is_as_long_as_its_decades():
