@@ -89,7 +89,8 @@ def head_lines(comparison: Comparison) -> list[str]:
 
 
 def _made(operand: Operand) -> str:
-    return f", of {operand.environment.created[:16].replace('T', ' ')} UTC" if operand.environment else ""
+    made = operand.environment.created[:16].replace("T", " ") if operand.environment else ""
+    return f", of {made} UTC" if made and made not in operand.label else ""
 
 
 def axis_lines(comparison: Comparison, targets: Comparison | None) -> list[str]:

@@ -159,6 +159,8 @@ def notes(rows: list[Row]) -> list[str]:
     found += doubt.explained(map(doubt.doubt, rows))
     if any(flag.startswith(doubt.UNSTABLE) for row in rows for flag in row.flags):
         found.append(f"{doubt.UNSTABLE}: {doubt.UNSTABLE_WORDS}")
+    if any(row.source == "measured" and row.status == "ok" and row.interval is None for row in rows):
+        found.append("no +-: too few samples for an interval; measure longer (--time)")
     scopes = dict.fromkeys(row.scope for row in rows if row.scope)
     found += [f"covers: {scope}" for scope in scopes]
     found += by_reason(
@@ -205,9 +207,11 @@ def summary_line(rows: list[Row]) -> str:
     for row in rows:
         key = row.source if row.status == "ok" else row.status
         counts[key] = counts.get(key, 0) + 1
-    odd = Counter(flag for row in rows for flag in row.flags if flag in (doubt.UNSTABLE, *doubt.WORDS))
-    parts = [f"{count:,} {key}" for key, count in counts.items()]
-    parts += [f"{odd[flag]:,} of them {flag}" for flag in (doubt.UNSTABLE, *doubt.WORDS) if odd[flag]]
+    odd = Counter(flag for row in rows for flag in row.flags)
+    marks = ", ".join(f"{odd[flag]:,} {flag}" for flag in (doubt.UNSTABLE, *doubt.WORDS) if odd[flag])
+    parts = [
+        f"{count:,} {key}" + (f" ({marks})" if key == "measured" and marks else "") for key, count in counts.items()
+    ]
     return ", ".join(parts) or "no rows"
 
 

@@ -120,7 +120,7 @@ def _only_one(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
     can, cannot = (a, y) if x.status == "ok" else (b, x)
     front, told = "" if is_measured(x) and is_measured(y) else "estimated: ", doubt(cannot)
     # What others slowed down may well be in time without them; what is in time beside others is without them, too.
-    words = f"cannot tell: {told}" if told else f"{front}only {can.label} can"
+    words = f"{front}cannot tell: {told}" if told else f"{front}only {can.label} can"
     return Verdict(
         axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, per=_per(a, b),
         target=x.case_id, a_value=getattr(x, measure.metric), b_value=getattr(y, measure.metric),

@@ -117,6 +117,8 @@ def _unit_pairs(a: Operand, b: Operand) -> list[tuple[str, str]]:
 
 def _apart(a: Row | None, b: Row | None, a_label: str, b_label: str) -> str | None:
     """Why two rows cannot be compared, or None."""
+    if a is not None and b is not None and a.status == b.status != "ok" and a.reason == b.reason:
+        return f"both {a.status}: {a.reason}"
     problems: list[str] = []
     for row, label in ((a, a_label), (b, b_label)):
         if row is None:

@@ -44,24 +44,27 @@ class Basis:
         """Why there is no interval, where there is none."""
         return "cited, no interval published" if self.cited else "no interval"
 
+    def cannot_tell(self, why: str) -> str:
+        """Return the words where nothing can be told; what did not settle has no part in a verdict that is none."""
+        return f"{'estimated: ' if self.estimated else ''}cannot tell{why}"
+
 
 def reading(
     ratio: float, interval: Interval | None, names: tuple[str, str], *, higher: bool, basis: Basis
 ) -> str:  # fmt: skip
     """Return the verdict in words for a ratio A over B and its interval."""
-    front = basis.front
     if basis.doubt:
-        return f"cannot tell: {basis.doubt}"
+        return basis.cannot_tell(f": {basis.doubt}")
     if interval is None:
-        return f"{front}cannot tell: {basis.without}"
+        return basis.cannot_tell(f": {basis.without}")
     side = better(interval, higher=higher)
     if side is not None:
         factor = ratio if ratio > 1 else 1 / ratio
-        return f"{front}{names[side]} better by {factor:,.2f}x"
+        return f"{basis.front}{names[side]} better by {factor:,.2f}x"
     low, high = interval
     if low >= 1 - EQUAL and high <= 1 + EQUAL:
-        return f"{front}equal within {EQUAL:.0%}"
-    return f"{front}cannot tell apart"
+        return f"{basis.front}equal within {EQUAL:.0%}"
+    return basis.cannot_tell(" apart")
 
 
 def better(interval: Interval | None, *, higher: bool) -> int | None:

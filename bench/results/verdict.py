@@ -109,16 +109,21 @@ def summary(axis: Axis, found: Sequence[Verdict]) -> str:
     doubts = [verdict.doubt for verdict in mine if verdict.doubt]
     read = [v for v in mine if not v.doubt and (v.ratio is not None or v.reading.endswith(" can"))]
     if not read and doubts:
-        return mine[0].reading if len(mine) == 1 else f"cannot tell: {left_out(doubts)}"
+        if len(mine) == 1:
+            return mine[0].reading
+        return Basis(any(v.source != "measured" for v in mine)).cannot_tell(f": {left_out(doubts)}")
     if read:
-        return _in_words(read) + (f"; {left_out(doubts)}" if doubts else "")
+        cases = [word for verdict in read for _, word in verdict.left_out.values()]
+        rest = [left_out(doubts)] * bool(doubts) + [left_out(cases, "case")] * bool(cases)
+        return "; ".join([_in_words(read), *rest])
     return equal_prices(mine) or (mine[0].why if mine else WHY_NONE[axis])
 
 
 def _in_words(read: Sequence[Verdict]) -> str:
     """What readings say of which none is in doubt, one or more."""
     sides = [_side(verdict) for verdict in read]
-    front = Basis(any(v.source != "measured" for v in read), any(v.unstable for v in read)).front
+    basis = Basis(any(v.source != "measured" for v in read), any(v.unstable for v in read))
+    front = basis.front
     a, b, n = sides.count(0), sides.count(1), len(sides)
     first = read[0]
     if n == 1:
@@ -131,8 +136,8 @@ def _in_words(read: Sequence[Verdict]) -> str:
         return f"{front}equal within {EQUAL:.0%} on all {n} readings"
     if all(verdict.interval is None for verdict in read):
         words = {verdict.reading.rpartition("cannot tell: ")[2] for verdict in read}
-        return f"{front}cannot tell: {words.pop() if len(words) == 1 else 'no interval'} on {n} readings"
-    return f"{front}cannot tell apart on {n} readings"
+        return basis.cannot_tell(f": {words.pop() if len(words) == 1 else 'no interval'} on {n} readings")
+    return basis.cannot_tell(f" apart on {n} readings")
 
 
 def equal_prices(found: Sequence[Verdict]) -> str:

@@ -197,7 +197,7 @@ def test_where_every_case_is_in_doubt_the_verdict_is_none_and_the_ratio_stays_wi
     for row in two[0].rows:
         row.flags = ["disturbed"]
     report = rebuilt(two)
-    assert {v.reading for v in report.verdicts if v.ratio is not None} == {"cannot tell: disturbed"}
+    assert {v.reading for v in report.verdicts if v.ratio is not None} == {"estimated: cannot tell: disturbed"}
     assert "better by" not in as_markdown(report)
     (section,) = [each for each in report.sections if each.id == "ratios"]
     assert section.charts == []

@@ -337,12 +337,12 @@ def test_the_tiers_of_modelled_rows_are_named(row):
 
 
 def test_the_last_line_counts_rows_by_kind(mixed):
-    assert summary_line(mixed) == "3 measured, 1 modelled, 1 skipped, 1 oom, 1 of them unstable"
+    assert summary_line(mixed) == "3 measured (1 unstable), 1 modelled, 1 skipped, 1 oom"
 
 
 def test_rows_beside_which_others_were_at_work_are_counted_marked_and_explained(row):
     rows = [row(step_s=0.01, flags=["unstable", "disturbed"]), row(case_id="b", step_s=0.02)]
-    assert summary_line(rows) == "2 measured, 1 of them unstable, 1 of them disturbed"
+    assert summary_line(rows) == "2 measured (1 unstable, 1 disturbed)"
     assert [line[2] for line in run_table(rows).rows] == ["?10.0 ms", "20.0 ms"]
     assert [note[:12] for note in notes(rows) if note.startswith("?")] == ["? disturbed:"]
     assert [(each["flags"], each["doubt"]) for each in read_csv(rows)] == [

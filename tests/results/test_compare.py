@@ -83,6 +83,12 @@ def test_a_modelled_or_published_number_on_a_side_makes_the_verdict_an_estimate(
     assert line.reading == ("estimated: " if estimated else "") + "equal within 2%"
 
 
+def test_what_neither_side_can_is_told_once(decode):
+    none = {"status": "unsupported", "reason": "no fp8 path"}
+    both = compare([Operand("A", [decode(case_id="x", **none)]), Operand("B", [decode(case_id="x", **none)])])
+    assert both.apart == ["x: both unsupported: no fp8 path"]
+
+
 @pytest.mark.parametrize(("a", "b"), [(["disturbed"], []), ([], ["disturbed"])])
 def test_a_number_in_doubt_on_a_side_makes_no_verdict_and_keeps_its_ratio(a, b, decode):
     line = only(compare([Operand("A", [decode(15849.0, flags=a)]), Operand("B", [decode(100.0, flags=b)])]))

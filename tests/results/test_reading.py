@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bench.results.reading import Basis, better, reading_of_many, together
+from bench.results.reading import Basis, better, reading, reading_of_many, together
 
 NAMES = ("A", "B")
 
@@ -47,3 +47,11 @@ def test_cases_that_contradict_each_other_are_not_averaged_away():
 def test_cases_that_agree_are_read_together():
     words = reading_of_many([2.0, 8.0], [(1.5, 2.5), (7.0, 9.0)], NAMES, higher=True, basis=Basis())
     assert words == f"A better by {math.sqrt(16):.2f}x"
+
+
+def test_a_verdict_that_is_none_says_what_was_estimated_and_not_what_did_not_settle():
+    basis = Basis(estimated=True, unstable=True)
+    assert reading(2.0, None, NAMES, higher=True, basis=basis) == "estimated: cannot tell: no interval"
+    assert reading(2.0, (0.5, 8.0), NAMES, higher=True, basis=basis) == "estimated: cannot tell apart"
+    doubted = Basis(estimated=True, doubt="disturbed")
+    assert reading(2.0, (1.9, 2.1), NAMES, higher=True, basis=doubted) == "estimated: cannot tell: disturbed"

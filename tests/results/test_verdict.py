@@ -56,6 +56,13 @@ def test_readings_in_doubt_stand_for_nothing_and_are_counted():
     assert summary("throughput", found) == "A better on 2 of 2 readings; 1 reading left out: disturbed"
     assert summary("throughput", [doubtful]) == "cannot tell: disturbed"
     assert summary("throughput", [doubtful] * 2) == "cannot tell: 2 readings left out: disturbed"
+    modelled = read(0.5, a_doubt="disturbed", source="modelled:sheet")
+    assert summary("throughput", [doubtful, modelled]) == "estimated: cannot tell: 2 readings left out: disturbed"
+
+
+def test_cases_that_means_leave_out_are_counted_for_the_axis():
+    mean = read(2.0, left_out={"c1": (158.0, "disturbed"), "c2": (0.1, "disturbed")})
+    assert summary("throughput", [mean, read(2.0)]) == "A better on 2 of 2 readings; 2 cases left out: disturbed"
 
 
 def test_a_reading_whose_time_did_not_settle_puts_the_word_before_the_axis():
