@@ -14,6 +14,7 @@ LEGEND = {
     "published": "^ published by others, cited, not measured here",
     "interpolated": "≈ interpolated between measured points, not measured at this point",
     "assumed": "* an assumption, which may be edited",
+    "in doubt": f"{doubt.MARK} measured while others took the cores or the device: in no verdict, to be measured again",
     "missing": "- no number, with the reason",
 }
 SCALED = ("FLOP/s", "B/s", "B", "tok/s per B/s")

@@ -156,9 +156,7 @@ def notes(rows: list[Row]) -> list[str]:
         found.append(f"energy is measured, over the timed window: {basis or 'what the sensor covers is not told'}")
     for reason in dict.fromkeys(row.launch_reason for row in rows if row.launch_reason):
         found.append(f"eager: {reason}")
-    found += doubt.explained(map(doubt.doubt, rows))
-    if any(flag.startswith(doubt.UNSTABLE) for row in rows for flag in row.flags):
-        found.append(f"{doubt.UNSTABLE}: {doubt.UNSTABLE_WORDS}")
+    found += [*doubt.explained(map(doubt.doubt, rows)), *odd_notes(rows)]
     if any(row.source == "measured" and row.status == "ok" and row.interval is None for row in rows):
         found.append("no +-: too few samples for an interval; measure longer (--time)")
     scopes = dict.fromkeys(row.scope for row in rows if row.scope)
@@ -172,6 +170,20 @@ def notes(rows: list[Row]) -> list[str]:
         if row.source == "modelled":
             found += [note for note in row.notes if note not in found]
     return found
+
+
+def odd_notes(rows: Iterable[Row]) -> list[str]:
+    """Return what the words beside a source mean, of these rows; doubt has its own footnotes."""
+    flags = {flag for row in rows for flag in row.flags}
+    meanings = {
+        doubt.UNSTABLE: doubt.UNSTABLE_WORDS,
+        "trend": "the last third of the samples lies so far from the first; the interval reaches to both",
+        "two levels": "the samples fall into two groups, 5 % or more apart",
+    }
+    told = [f"{word}: {words}" for word, words in meanings.items() if any(flag.startswith(word) for flag in flags)]
+    if any("/" in flag for flag in flags):
+        told.append("1/8 behind a word: in one of eight sessions")
+    return told
 
 
 def _spreads(rows: list[Row]) -> list[str]:

@@ -178,6 +178,12 @@ def test_a_number_in_doubt_has_its_mark_and_footnote_wherever_it_stands(in_doubt
         assert sum(note.startswith("? disturbed: others took cores") for note in table.notes) == 1, table.id
 
 
+def test_numbers_in_doubt_are_counted_apart_and_explained_on_the_front(in_doubt):
+    every = [cell for cell in every_cell(in_doubt) if cell.value is not None]
+    assert in_doubt.counts["in doubt"] == sum(cell.doubt != "" for cell in every) > 0
+    assert "- ? measured while others took the cores" in as_markdown(in_doubt)
+
+
 def test_a_mark_in_doubt_is_told_in_the_words_of_its_picture(in_doubt):
     charts = {chart.id: chart for section in in_doubt.sections for chart in section.charts}
     assert [row["label"].partition(": ")[2][:1] for row in charts["frontier-1"].rows] == ["2", "1", "?", "~", "~", "~"]

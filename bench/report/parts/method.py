@@ -26,6 +26,7 @@ MEASURED_RULES = [
     "A case stops when the 95 % interval of its median is within 1 %, or when its time is up; the row says which.",
     "Every case runs as shipped, tuned for no device. A window is seconds long: a rate held that long, not for hours.",
     "No sample is thrown out; a trend, two levels or throttling are marked on the row.",
+    "A number that was measured while others took the cores or the device has the mark ? and is in no verdict.",
 ]
 MODELLED_RULES = [
     "A modelled step is the sum of its kernels, read from the program that is measured, each priced by the device's "
@@ -117,6 +118,6 @@ def counts(report: Report) -> dict[str, int]:
 def _counted(cells: Iterable[Cell]) -> dict[str, int]:
     found: dict[str, int] = {}
     for cell in cells:
-        key = "missing" if cell.value is None else kind(cell.source)
+        key = "missing" if cell.value is None else "in doubt" if cell.doubt else kind(cell.source)
         found[key] = found.get(key, 0) + 1
     return dict(sorted(found.items()))

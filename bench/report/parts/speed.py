@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.parts.numbers import derived, of, point, rate_of
-from bench.report.rows import short_names
+from bench.report.rows import marked_source, odd_notes, short_names
 from bench.report.sides import Side
-from bench.results.compare import source_of
 from bench.results.record import Row
 from bench.results.target import Target
 from bench.units import as_given, counted
@@ -146,18 +145,19 @@ def case_table(sides: list[Side]) -> Table:
         ])  # fmt: skip
     if len(every) > MOST_ROWS:
         table.notes.append(f"{len(every) - MOST_ROWS:,} more rows are in the run files; a page holds {MOST_ROWS:,}.")
-    table.notes += notes
+    table.notes += [*odd_notes(row for _, row in every), *notes]
     return table
 
 
 def _time(row: Row) -> Cell:
-    """A row's time, with what is odd about it: its reason, its flags, what part of the work it covers."""
+    """A row's time, with its reason and what part of the work it covers."""
     cell = of(row, "step_s")
     # Of a published row the first notes are its citation and caveats.
     cited = row.notes if row.source == "published" else []
-    cell.note = "; ".join(filter(None, [row.reason, *row.flags, row.scope, *cited]))
+    cell.note = "; ".join(filter(None, [row.reason, row.scope, *cited]))
     return cell
 
 
 def _source(row: Row) -> str:
-    return source_of(row) if row.status == "ok" else ""
+    """Where a row's numbers come from, and what is odd about them."""
+    return marked_source(row) if row.status == "ok" else ""
