@@ -17,6 +17,7 @@ from bench.report.layout import Column, Table
 from bench.report.rows import energy, launch, mark, plus_minus, rate, utilization
 from bench.report.terminal import emit, table_text, width_of
 from bench.results.compare import source_of
+from bench.results.doubt import MARK, doubt, explained
 from bench.results.metrics import METRICS, Metric
 from bench.results.record import KernelCost, Row
 from bench.results.sessions import fold, key_of
@@ -135,6 +136,7 @@ def _facts(row: Row, sessions: list[Row]) -> list[tuple[str, str]]:
         ("sessions", ", ".join(map(_session, sessions)) if len(sessions) > 1 else ""),
         ("launched", launch(row) + (f": {row.launch_reason}" if row.launch_reason else "")),
         ("interval", row.interval_kind or ""),
+        ("odd", _odd(row)),
         ("stopped", row.stop_reason or ""),
         ("rate", "" if row.step_s is None else mark(row) + rate(row)),
         ("work", _work(row)),
@@ -147,6 +149,14 @@ def _facts(row: Row, sessions: list[Row]) -> list[tuple[str, str]]:
         ("notes", "; ".join(row.notes)),
         ("definition", f"{row.definition_hash} {msgspec.json.encode(row.definition).decode()}"),
     ]
+
+
+def _odd(row: Row) -> str:
+    """What is odd about the samples, and how many cores others took where that puts the number in doubt."""
+    told = [*row.flags, *(note.removeprefix(f"{MARK} ") for note in explained([doubt(row)]))]
+    if row.others_cores is not None and doubt(row) == "disturbed":
+        told.append(f"{row.others_cores:.2f} cores taken by others")
+    return "; ".join(told)
 
 
 def _session(row: Row) -> str:

@@ -35,11 +35,13 @@ const words = (() => {
   const reading = (verdict) => {
     const { ratio, ends, higher, front, doubt } = verdict;
     if (!Number.isFinite(ratio)) return missing;
-    if (doubt) return `cannot tell: ${doubt}`;
-    if (!ends) return `${front}cannot tell: ${verdict.without}`;
+    // A verdict that is none says what was estimated, and not what did not settle.
+    const unsure = front.startsWith("estimated") ? "estimated: " : "";
+    if (doubt) return `${unsure}cannot tell: ${doubt}`;
+    if (!ends) return `${unsure}cannot tell: ${verdict.without}`;
     const side = better(ends, higher);
     if (side !== null) return `${front}${[verdict.a, verdict.b][side]} better by ${number(ratio > 1 ? ratio : 1 / ratio, "x")}`;
-    return front + (within(ends) ? "equal within 2%" : "cannot tell apart");
+    return within(ends) ? `${front}equal within 2%` : `${unsure}cannot tell apart`;
   };
   const none = (of) => `no price of ${of} makes both equal`;
   const equal = ({ of, way, per, unit, value, ends }) => value > 0
@@ -84,9 +86,9 @@ const words = (() => {
     if (read.every((each) => within(each.ends))) return `${front}equal within 2% on all ${n} readings${tail}`;
     if (read.every((each) => !each.ends)) {
       const without = new Set(read.map((each) => each.without));
-      return `${front}cannot tell: ${without.size === 1 ? first.without : "no interval"} on ${n} readings${tail}`;
+      return `estimated: cannot tell: ${without.size === 1 ? first.without : "no interval"} on ${n} readings${tail}`;
     }
-    return `${front}cannot tell apart on ${n} readings${tail}`;
+    return `estimated: cannot tell apart on ${n} readings${tail}`;
   };
   return { threeDigits, number, interval, better, reading, sentence, summary };
 })();

@@ -64,11 +64,12 @@ def _cells(sought: Line, against: Line, way: Way) -> list[Cell]:
         value=found.value, unit=unit, source=worst(sought.costs[way].source, source), interval=ends,
         id=f"even_{way}_{sought.number}_{against.number}", formula=named(found.formula),
         ends=None if found.ends is None else (named(found.ends[0]), named(found.ends[1])),
+        doubt=doubt(sought.row, against.row),
     )  # fmt: skip
     if count == 1:
         return [whole, Cell(value=None, unit=unit, note="is one device")]
     part = Cell(
-        value=found.value / count, unit=unit, source=whole.source, formula=f"{whole.id} / {count}",
+        value=found.value / count, unit=unit, source=whole.source, doubt=whole.doubt, formula=f"{whole.id} / {count}",
         interval=None if ends is None else (ends[0] / count, ends[1] / count),
         ends=whole.ends and (f"({whole.ends[0]}) / {count}", f"({whole.ends[1]}) / {count}"),
     )  # fmt: skip

@@ -15,6 +15,7 @@ from bench.report.parts.priced import WORDS, Line, assumptions, cost_cell, lines
 from bench.report.rows import marked_source, short_names
 from bench.report.sides import Part, Side
 from bench.results.cost import FORMULAS, WAYS, Input, Way, energy, watts_term
+from bench.results.doubt import doubt
 from bench.results.prices import BASIS_WORDS, Prices
 from bench.results.verdict import worst
 from bench.results.what_if import VARIED, sensitivity
@@ -91,7 +92,8 @@ def _energy_cells(line: Line) -> list[Cell]:
     if used.watts is None:
         return [Cell(value=None, unit=unit, note=used.reason) for unit in ("W", "J/token")]
     name, source, note = f"watts_{line.number}", "assumed", BASIS_WORDS["tdp"]
-    watts = Cell(value=used.watts, unit="W", id=name, source=source)
+    told = doubt(line.row)
+    watts = Cell(value=used.watts, unit="W", id=name, source=source, doubt=told if used.basis == "measured" else "")
     if used.basis == "measured":
         watts.source = source = line.costs["rental"].source
         note = ""
@@ -99,7 +101,7 @@ def _energy_cells(line: Line) -> list[Cell]:
         watts.formula = watts_term(line.row, line.prices, [], [])
     note = used.reason or note
     joules = Cell(value=used.value, unit="J/token", source=source if used.value else "missing", note=note,
-                  interval=used.interval)  # fmt: skip
+                  interval=used.interval, doubt=told)  # fmt: skip
     if used.value and watts.formula:
         joules.formula = f"{name} / rate_{line.number}"
         joules.ends = line.ends(joules.formula)
@@ -123,13 +125,14 @@ def _sensitivity_table(priced: list[Line]) -> Table:
             for each in sensitivity(found):
                 ends = [
                     Cell(value=value, unit=f"{found.currency}/Mtok", source=worst(found.source, "assumed"),
-                         formula=line.formula(_varied(found.formula, each.input, at)))
+                         formula=line.formula(_varied(found.formula, each.input, at)), doubt=doubt(line.row))
                     for value, at in zip(each.cost, each.at, strict=True)
                 ]  # fmt: skip
                 cell = cost_cell(line, way)
                 table.rows.append([
                     line.side.label, WORDS[way], each.input.label,
-                    Cell(value=cell.value, unit=cell.unit, source=cell.source, formula=cell.id), *ends,
+                    Cell(value=cell.value, unit=cell.unit, source=cell.source, formula=cell.id, doubt=cell.doubt),
+                    *ends,
                 ])  # fmt: skip
     return table
 

@@ -10,6 +10,7 @@ import msgspec
 from bench.report.document import Assumption, Cell
 from bench.report.sides import Side
 from bench.results.cost import TOKENS, Cost, Input, Way, costs, time_factors
+from bench.results.doubt import doubt
 from bench.results.prices import Prices
 from bench.results.record import Row
 from bench.results.verdict import worst
@@ -96,7 +97,7 @@ def cost_cell(line: Line, way: Way) -> Cell:
     formula = line.formula(found.formula)
     return Cell(
         value=found.value, unit=unit, source=worst(found.source, "assumed"), interval=found.interval, note=found.basis,
-        id=line.id(way), formula=formula, ends=line.ends(line.id(way)),
+        id=line.id(way), formula=formula, ends=line.ends(line.id(way)), doubt=doubt(line.row),
     )  # fmt: skip
 
 
