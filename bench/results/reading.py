@@ -36,8 +36,7 @@ class Basis:
     @property
     def front(self) -> str:
         """What stands before the words."""
-        words = [word for word, told in (("estimated", self.estimated), ("unstable", self.unstable)) if told]
-        return f"{', '.join(words)}: " if words else ""
+        return ("estimated: " if self.estimated else "") + ("unstable: " if self.unstable else "")
 
     @property
     def without(self) -> str:

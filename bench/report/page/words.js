@@ -77,7 +77,7 @@ const words = (() => {
     if (!read.every((each) => Number.isFinite(each.ratio))) return missing + tail;
     const sides = read.map((each) => better(each.ends, each.higher));
     const [a, b] = [0, 1].map((side) => sides.filter((each) => each === side).length);
-    const front = read.some((each) => each.unstable) ? "estimated, unstable: " : "estimated: ";
+    const front = read.some((each) => each.unstable) ? "estimated: unstable: " : "estimated: ";
     if (a && b) return `${front}depends: ${first.a} better on ${a}, ${first.b} on ${b} of ${n} readings${tail}`;
     if (a || b) {
       const rest = n - (a || b);
