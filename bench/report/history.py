@@ -16,7 +16,7 @@ from bench.results import doubt
 from bench.results.history.document import History
 from bench.results.history.split import ENOUGH
 from bench.results.history.trend import Change, Point, Trend
-from bench.units import MISSING, counted, signed
+from bench.units import MISSING, signed
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 # The same for a terminal that has no blocks.
@@ -75,11 +75,13 @@ def encodes(encoding: str | None) -> bool:
 def history_table(history: History, blocks: str = BLOCKS) -> Table:
     """Return one line a series: its trend, its first, last and best run, and the last change of level."""
     table = Table([
-        Column("case"), Column("on"), Column("machine", keep=8), Column("definition", keep=3), Column("trend", keep=6),
-        Column("runs", right=True, keep=7), Column("first", right=True, keep=5), Column("last", right=True),
+        Column("case"), Column("on"), Column("machine", keep=8), Column("definition", keep=3), Column("trend", keep=7),
+        Column("runs", right=True, keep=6), Column("sessions", right=True, keep=2),
+        Column("in doubt", right=True, keep=8), Column("first", right=True, keep=5), Column("last", right=True),
         Column("best", right=True, keep=4), Column("change", right=True), Column("since", keep=8), Column("source"),
     ])  # fmt: skip
     definitions = Counter(_case(one) for one in history.trends)
+    several = len({one.machine for one in history.trends}) > 1
     units: dict[tuple[str, str], set[str]] = {}
     for one in history.trends:
         units.setdefault((one.device, one.case_id), set()).add(one.unit)
@@ -87,8 +89,8 @@ def history_table(history: History, blocks: str = BLOCKS) -> Table:
         change = one.changes[-1] if one.changes else None
         table.rows.append([
             one.case_id, one.device if len(units[one.device, one.case_id]) == 1 else f"{one.device}, {one.unit}",
-            one.machine, one.definition[:6] if definitions[_case(one)] > 1 else "",
-            sparkline([None if point.doubt else point.value for point in one.points], blocks), _runs(one),
+            one.machine if several else "", one.definition[:6] if definitions[_case(one)] > 1 else "",
+            sparkline([None if point.doubt else point.value for point in one.points], blocks), *_counts(one),
             run_text(one, one.points[0], history.unit), run_text(one, one.points[-1], history.unit),
             value_text(one, one.best, history.unit),
             MISSING if change is None else signed(change.share), "" if change is None else change.created[:10],
@@ -102,12 +104,11 @@ def _case(one: Trend) -> tuple[str, ...]:
     return one.device, one.machine, one.unit, one.case_id, one.source
 
 
-def _runs(one: Trend) -> str:
-    sessions, in_doubt = sum(point.sessions for point in one.points), sum(point.doubt != "" for point in one.points)
-    told = (
-        f"{len(one.points)}" if sessions == len(one.points) else f"{len(one.points)} ({counted(sessions, 'session')})"
-    )
-    return told + (f", {in_doubt} in doubt" if in_doubt else "")
+def _counts(one: Trend) -> list[str]:
+    """Runs, sessions where these are more, and how many of the runs are in doubt."""
+    runs, sessions = len(one.points), sum(point.sessions for point in one.points)
+    in_doubt = sum(point.doubt != "" for point in one.points)
+    return [f"{runs:,}", f"{sessions:,}" if sessions > runs else "", f"{in_doubt:,}" if in_doubt else ""]
 
 
 def value_text(one: Trend, value: float, unit: str) -> str:
@@ -142,7 +143,7 @@ def _notes(history: History, several_definitions: bool) -> list[str]:
 def _machines(history: History) -> list[str]:
     """What tells machines apart, where several are shown: they are never put in one line."""
     if len(history.machines) < 2:
-        return []
+        return [f"every series is of one machine, {mark}" for mark in history.machines]
     facts = dict.fromkeys(key for told in history.machines.values() for key in told)
     apart = [key for key in facts if len({told.get(key) for told in history.machines.values()}) > 1]
     return [
