@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from bench.report import cells
-from bench.report.charts.draw import TINT, order
-from bench.report.charts.render import page_svg
+from bench.report.charts.draw import TINT
+from bench.report.charts.render import BOXES, keys, page_svg, unsure
 from bench.report.charts.style import shape
 from bench.report.document import Cell, Chart, Report, Table
 from bench.report.page.live import live
@@ -29,7 +29,6 @@ PATHS = {
     "triangle-right": "M6,0L-5,6V-6z",
     "triangle-left": "M-6,0L5,6V-6z",
 }
-BOXES = ("stack", "bars")
 # A name stands once for its rows, and again before it is out of sight or on the next sheet of paper.
 SPANNED = 8
 # Longer tables are cut: a browser lays out only the pieces that are seen.
@@ -99,12 +98,10 @@ def _named(svg: str, chart: Chart) -> str:
 
 
 def _legend(chart: Chart, labels: list[str]) -> list[dict[str, Any]]:
-    names = order(chart, labels)
-    used = dict.fromkeys(row["part"] if chart.kind == "stack" else row["series"] for row in chart.rows)
     boxes = chart.kind in BOXES
     return [
         {"name": name, "number": index % 8 + 1, "path": PATHS["square" if boxes else shape(index)]}
-        for index, name in enumerate(names) if name in used
+        for name, index in keys(chart, labels)
     ]  # fmt: skip
 
 
@@ -114,13 +111,8 @@ def _sources(chart: Chart) -> list[str]:
 
 def _hollow(chart: Chart) -> dict[str, Any] | None:
     """The entry that tells what an empty mark or a pale bar means, where there is one."""
-    why = ["not measured"] if any(row["source"] != "measured" for row in chart.rows) else []
-    why += ["in doubt"] if any(row.get("doubt") for row in chart.rows) else []
-    if not why:
-        return None
-    if chart.kind in BOXES:
-        return {"name": f"pale: {' or '.join(why)}", "path": PATHS["square"], "tint": TINT}
-    return {"name": f"hollow: {' or '.join(why)}", "path": PATHS["circle"], "tint": 0}
+    told, box = unsure(chart), chart.kind in BOXES
+    return {"name": told, "path": PATHS["square" if box else "circle"], "tint": TINT if box else 0} if told else None
 
 
 def _spans(rows: list[list[str | Cell]]) -> list[tuple[int, list[str | Cell]]]:

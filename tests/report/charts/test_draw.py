@@ -125,5 +125,34 @@ def test_labels_of_an_axis_of_counts_have_no_suffix_at_zero():
     assert ">1k<" in svg
 
 
+def test_a_picture_that_stands_alone_has_its_title_and_tells_its_series():
+    drawn = chart("curve", source="modelled:sheet", series="a device")
+    drawn.title = "Time over batch"
+    alone, on_page = file_svg(drawn, ["another", "a device"]).decode(), page_svg(drawn, ["another", "a device"])
+    for words in (">Time over batch<", ">a device<", ">hollow: not measured<"):
+        assert words in alone
+        assert words not in on_page
+    assert ">another<" not in alone
+    assert marks(alone) == drawn.marks
+
+
+def test_many_series_are_listed_on_several_lines():
+    drawn = chart("bars")
+    drawn.rows = [drawn.rows[0] | {"series": f"a device with a name, number {n}"} for n in range(5)]
+    heights = {
+        re.search(rf"translate\([\d.]+,([\d.]+)[^>]*>[^<]*number {n}<", file_svg(drawn, []).decode())[1]
+        for n in range(5)
+    }
+    assert len(heights) > 1
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "]]></svg>"])
+def test_hostile_titles_stay_text(name):
+    drawn = chart("dots", series=name)
+    drawn.title = name
+    assert file_svg(drawn, []).decode().count("</svg>") == 1
+    assert "<script" not in file_svg(drawn, []).decode()
+
+
 def test_a_png_is_a_png():
     assert file_png(chart("forest"), ["a"]).startswith(b"\x89PNG\r\n")
