@@ -11,9 +11,9 @@ from bench.units import MISSING, data_size, percent, seconds, three_digits
 
 
 def fleet_table(found: Fleets) -> Table:
-    """Return one line a fleet: devices, use, energy and cost; what cannot be built stands below with its reason."""
+    """Return one line a fleet: packages, use, energy and cost; what cannot be built stands below with its reason."""
     table = Table([
-        Column("fleet"), Column("devices", right=True), Column("prefill", right=True, keep=8),
+        Column("fleet"), Column("packages", right=True), Column("prefill", right=True, keep=8),
         Column("decode", right=True, keep=8), Column("goodput", right=True, keep=6),
         Column("busy", right=True), Column("at peak", right=True, keep=7),
         Column("KV a request", right=True, keep=2), Column("transfer", right=True, keep=2),
@@ -27,7 +27,10 @@ def fleet_table(found: Fleets) -> Table:
         table.notes.append(
             "~ from modelled throughput, in brackets P10 to P90; ≈ from one interpolated between measured batches."
         )
-    table.notes.append("goodput: requests a second that one device serves with both targets kept, prefill and decode.")
+    table.notes.append(
+        "goodput: requests a second that one package serves with both targets kept, prefill and decode."
+        " A package is what is bought as one, with all its dies."
+    )
     table.notes += [f"{fleet.label}: {fleet.reason}" for fleet in found.fleets if fleet.reason]
     table.notes += [f"cheapest ({each.way}): {each.reading}" for each in found.cheapest]
     bases = dict.fromkeys(each.energy_basis for each in found.fleets if each.energy_basis)
@@ -45,7 +48,7 @@ def fleet_table(found: Fleets) -> Table:
 def pool_table(found: Fleets) -> Table:
     """Return where the use of each kind of device goes in each phase, once for each."""
     table = Table([
-        Column("pool"), Column("devices", right=True), Column("batch", right=True, keep=6),
+        Column("pool"), Column("packages", right=True), Column("batch", right=True, keep=6),
         Column("step", right=True, keep=6), Column("busy", right=True), Column("= day", right=True, keep=8),
         Column("x headroom", right=True, keep=8), Column("x groups", right=True, keep=8),
         Column("at target", right=True, keep=7), Column("MFU", right=True, keep=7), Column("MBU", right=True, keep=7),
@@ -71,7 +74,7 @@ def _cells(fleet: Fleet) -> list[str]:
     idle = bought if bought is not None and bought.per_day is not None else rented
     move = fleet.transfer
     return [
-        fleet.label, f"{sign}{fleet.devices:,}", *(_count(pool) for pool in fleet.pools),
+        fleet.label, f"{sign}{fleet.packages:,}", *(_count(pool) for pool in fleet.pools),
         f"{sign}{three_digits(fleet.goodput or 0.0)}/s", sign + percent(fleet.busy), sign + percent(fleet.peak_busy),
         data_size(move.request_bytes) if move else MISSING, seconds(move.seconds) if move else MISSING,
         MISSING if fleet.joules_per_request is None else sign + three_digits(fleet.joules_per_request),
@@ -87,8 +90,8 @@ def _sign(pools: list[Pool]) -> str:
 
 
 def _count(pool: Pool) -> str:
-    ends = "" if pool.interval is None else f" ({pool.interval[0]:,} - {pool.interval[1]:,})"
-    return f"{_sign([pool])}{pool.devices:,}{ends}"
+    ends = "" if pool.package_interval is None else " ({:,} - {:,})".format(*pool.package_interval)
+    return f"{_sign([pool])}{pool.packages:,}{ends}"
 
 
 def _money(cost: FleetCost | None, sign: str) -> str:
@@ -99,7 +102,7 @@ def _pool_cells(pool: Pool) -> list[str]:
     one, shares = pool.capacity, {each.name: each.share for each in pool.factors}
     sign = _sign([pool])
     return [
-        f"{one.phase} {one.device} {one.dtype}", f"{sign}{pool.devices:,}",
+        f"{one.phase} {one.device} {one.dtype}", f"{sign}{pool.packages:,}",
         MISSING if one.batch is None else str(one.batch),
         sign + seconds(one.step_s), sign + percent(pool.busy), percent(shares["day profile"]),
         percent(shares["headroom"]), percent(shares["whole groups"]), _share(one.target_share, sign),

@@ -24,7 +24,7 @@ FORMULAS = {
         "device-seconds x requests a second of the busiest part / (1 - headroom), up to whole groups"
     ),
     "busy": "device-seconds x mean requests a second / devices = day profile x headroom x whole groups",
-    "goodput of a device": "1 / (device-seconds of prefill and decode)",
+    "goodput of a package": "1 / (device-seconds of prefill and decode, each over the devices in a package)",
     "joules a request": "device-seconds x watts, of both pools",
     "cost a day": "24 x devices x holding (or rent), and the energy of busy devices",
     "idle cost a day": "24 x devices x (1 - busy) x holding (or rent)",
@@ -83,7 +83,16 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def packages(self) -> int:
+        """How many are bought: groups are of whole packages."""
         return self.devices // self.capacity.devices_per_package
+
+    @property
+    def package_interval(self) -> tuple[int, int] | None:
+        """The interval of `packages`."""
+        if self.interval is None:
+            return None
+        low, high = (each // self.capacity.devices_per_package for each in self.interval)
+        return low, high
 
 
 class FleetCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,9 +147,14 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         return sum(pool.devices for pool in self.pools)
 
     @property
+    def packages(self) -> int:
+        return sum(pool.packages for pool in self.pools)
+
+    @property
     def goodput(self) -> float | None:
-        """Requests a second and device, prefill and decode together, with every target kept (DistServe, 2401.09670)."""
-        return 1 / sum(pool.capacity.seconds for pool in self.pools) if self.pools else None
+        """Requests a second and package, both phases together, with every target kept (DistServe, 2401.09670)."""
+        taken = sum(pool.capacity.seconds / pool.capacity.devices_per_package for pool in self.pools)
+        return 1 / taken if taken else None
 
     @property
     def busy(self) -> float | None:

@@ -128,6 +128,18 @@ def test_use_and_energy_of_a_fleet_are_those_of_its_pools(demand, solved):
     assert found.energy_basis == "energy from measured power"
 
 
+def test_a_fleet_is_counted_in_what_is_bought(demand, solved):
+    dies = {"devices_per_package": 2}
+    solved({("prefill", "a"): capacity("a", "prefill"), ("decode", "b"): capacity("b", **dies)})
+    found = {each.label: each for each in fleets(demand, [Supply("a", "a"), Supply("b", "b")]).fleets}
+    fleet = found["prefill a, decode b"]
+    # 16 devices of each; those of b are two in a package.
+    assert (fleet.devices, fleet.packages) == (32, 24)
+    assert [pool.package_interval for pool in fleet.pools] == [(12, 16), (6, 8)]
+    # 0.5 s of a package for prefill, 0.25 s of one for decode.
+    assert fleet.goodput == pytest.approx(1 / 0.75)
+
+
 def test_a_pool_without_measured_power_leaves_no_energy_and_says_why(demand, solved):
     solved(
         {("prefill", "a"): capacity("a", "prefill", watts=None, watts_reason="no sensor"), ("decode", "a"): capacity()}

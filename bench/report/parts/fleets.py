@@ -11,13 +11,14 @@ from bench.report.sides import Part
 from bench.results.cost import WAYS
 from bench.results.fleet import FORMULAS, Fleet, Fleets, Pool
 from bench.results.verdict import worst
-from bench.units import as_given, percent, three_digits
+from bench.units import as_given, counted, percent, three_digits
 
 LIMITS = (
     "Prefill and decode have pools of their own in every fleet, and a prompt's KV cache (16-bit) crosses the network "
     "between them. Requests come evenly within a part of the day: queueing and bursts need more headroom. "
     "Idle power, hosts and switches are left out."
 )
+BOUGHT = "what is bought as one: an accelerator package with all its dies, or a machine"
 # Columns of a cost, for each way of paying.
 MONEY = ("a day", "of that idle", "per million output tokens, their prompts included")
 
@@ -54,15 +55,15 @@ def demand_lines(found: Fleets) -> list[str]:
 
 
 def hours(fleet: Fleet) -> dict[str, float]:
-    """Return where a fleet's devices are over the day, in devices; the parts add up to all of them."""
+    """Return where what a fleet buys is over the day, in packages; the parts add up to all of them."""
     parts = dict.fromkeys(("at work", "idle off the peak", "headroom", "whole groups"), 0.0)
     for pool in fleet.pools:
         kept = next(each.share for each in pool.factors if each.name == "headroom")
-        needed = pool.peak_busy * pool.devices / kept
-        parts["at work"] += pool.busy * pool.devices
-        parts["idle off the peak"] += (pool.peak_busy - pool.busy) * pool.devices
-        parts["headroom"] += needed - pool.peak_busy * pool.devices
-        parts["whole groups"] += max(0.0, pool.devices - needed)
+        needed = pool.peak_busy * pool.packages / kept
+        parts["at work"] += pool.busy * pool.packages
+        parts["idle off the peak"] += (pool.peak_busy - pool.busy) * pool.packages
+        parts["headroom"] += needed - pool.peak_busy * pool.packages
+        parts["whole groups"] += max(0.0, pool.packages - needed)
     return parts
 
 
@@ -91,31 +92,31 @@ def _day_chart(found: Fleets) -> Chart:
 
 
 def _hours_chart(working: list[Fleet]) -> Chart:
-    table = Table(id="fleet-hours-data", title="Where the devices' day goes", columns=[
-        Column(name="fleet"), Column(name="where"), Column(name="devices, mean over the day", number=True),
+    table = Table(id="fleet-hours-data", title="Where the packages' day goes", columns=[
+        Column(name="fleet"), Column(name="where"), Column(name="packages, mean over the day", number=True),
         Column(name="share", number=True),
     ])  # fmt: skip
     rows: list[dict[str, Any]] = []
     for fleet in working:
         source = worst(*(source_of(pool) for pool in fleet.pools))
         for part, value in hours(fleet).items():
-            share = value / fleet.devices
+            share = value / fleet.packages
             table.rows.append([fleet.label, part, Cell(value=value, unit="1", source=source),
                                Cell(value=share, unit="share", source=source)])  # fmt: skip
-            label = f"{fleet.label}, {part}: {three_digits(value)} devices, {percent(share)}"
+            label = f"{fleet.label}, {part}: {three_digits(value)} packages, {percent(share)}"
             rows.append({"series": fleet.label, "part": part, "value": value, "source": source, "label": label})
     return Chart(
-        id="fleet-hours", title="Where the devices' day goes", kind="stack", rows=rows, marks=len(rows), table=table,
-        alt="For each fleet, its devices on average over the day: at work, idle off the peak, headroom, whole groups.",
-        caption="The whole bar is the number of devices.", options={"x_title": "torch devices, mean over the day"},
+        id="fleet-hours", title="Where the packages' day goes", kind="stack", rows=rows, marks=len(rows), table=table,
+        alt="For each fleet, its packages on average over the day: at work, idle off the peak, headroom, whole groups.",
+        caption="The whole bar is the number of packages.", options={"x_title": "packages, mean over the day"},
     )  # fmt: skip
 
 
 def _fleet_table(found: Fleets) -> Table:
     table = Table(id="fleets", title="Fleets", columns=[
-        Column(name="fleet"), Column(name="devices", number=True, note="torch devices"),
+        Column(name="fleet"), Column(name="packages", number=True, note=BOUGHT),
         Column(name="prefill", number=True), Column(name="decode", number=True),
-        Column(name="goodput of a device", number=True, note="requests a second with both targets kept"),
+        Column(name="goodput of a package", number=True, note="requests a second with both targets kept"),
         Column(name="busy, mean of the day", number=True), Column(name="busy at the peak", number=True),
         Column(name="KV cache a request", number=True), Column(name="its longest transfer", number=True),
         Column(name="links used at the peak", number=True), Column(name="J per request", number=True),
@@ -134,13 +135,14 @@ def _fleet_cells(fleet: Fleet) -> list[str | Cell]:
         return Cell(value=value, unit=unit, source=source if given else "missing", note=why or fleet.reason,
                     interval=interval)  # fmt: skip
 
-    counts: list[tuple[int | None, tuple[int, int] | None]] = [(each.devices, each.interval) for each in fleet.pools]
+    pools = fleet.pools
+    counts: list[tuple[int | None, tuple[int, int] | None]] = [(each.packages, each.package_interval) for each in pools]
     spans = [interval for _, interval in counts if interval is not None]
     whole = (sum(a for a, _ in spans), sum(b for _, b in spans)) if spans and len(spans) == len(counts) else None
     move, units = fleet.transfer, ("B", "s", "share")
     moved = (move.request_bytes, move.seconds, move.link_use) if move is not None else (None, None, None)
-    found: list[str | Cell] = [cell(fleet.devices or None, "1", interval=whole)]
-    found += [cell(devices, "1", interval=interval) for devices, interval in counts or [(None, None)] * 2]
+    found: list[str | Cell] = [cell(fleet.packages or None, "1", interval=whole)]
+    found += [cell(packages, "1", interval=interval) for packages, interval in counts or [(None, None)] * 2]
     found += [cell(fleet.goodput, "1/s"), cell(fleet.busy, "share"), cell(fleet.peak_busy, "share")]
     found += [cell(value, unit) for value, unit in zip(moved, units, strict=True)]
     joules = cell(fleet.joules_per_request, "J", fleet.energy_basis or fleet.energy_reason)
@@ -179,9 +181,15 @@ def _pool_table(working: list[Fleet]) -> Table:
             if (one.device, one.phase, one.source) in seen:
                 continue
             seen.add((one.device, one.phase, one.source))
-            name = f"{one.phase}, {one.device}, {one.dtype}: {pool.devices} devices"
+            name = f"{one.phase}, {one.device}, {one.dtype}: {_bought(pool)}"
             for each in pool.factors:
                 own = one.source if each.name.startswith(("of peak", "service")) else source_of(pool)
                 cell = Cell(value=each.share, unit="share", source=own)
                 table.rows.append([fleet.label, name, each.name, cell, each.text, one.source])
     return table
+
+
+def _bought(pool: Pool) -> str:
+    """How many packages, and how many torch devices that is where it is more."""
+    devices = f" of {pool.capacity.devices_per_package} devices" if pool.capacity.devices_per_package > 1 else ""
+    return f"{counted(pool.packages, 'package')}{devices}"
