@@ -220,7 +220,7 @@ def summary_line(rows: list[Row]) -> str:
         key = row.source if row.status == "ok" else row.status
         counts[key] = counts.get(key, 0) + 1
     odd = Counter(flag for row in rows for flag in row.flags)
-    marks = ", ".join(f"{odd[flag]:,} {flag}" for flag in (doubt.UNSTABLE, *doubt.WORDS) if odd[flag])
+    marks = ", ".join(f"{odd[flag]:,} {flag}" for flag in dict.fromkeys((doubt.UNSTABLE, *doubt.WORDS)) if odd[flag])
     parts = [
         f"{count:,} {key}" + (f" ({marks})" if key == "measured" and marks else "") for key, count in counts.items()
     ]

@@ -3,7 +3,8 @@
 A row's flags say what was odd while it was timed. Of these "disturbed" (others took the CPU's cores) and "busy" (others
 used the device) put its numbers in doubt: others may have made it slower by any factor, and took part in every sample,
 so that its interval knows nothing of them. Such a number is shown with its mark, and no verdict rests on it. An
-unstable row is not of these: its interval is wide and says so; its verdict carries the word.
+unstable row is in doubt where nobody knows whether others were at work; elsewhere its interval is wide and says so, and
+its verdict carries the word.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ MARK = "?"
 WORDS = {
     "disturbed": "others took cores while it was timed (bench explain others_cores); measure again on a quiet machine",
     "busy": "others used the device while it was timed; measure again when it is free (bench doctor)",
+    "unstable": "the time did not settle, and what others took meanwhile is not known; measure longer (--time)",
 }
 UNSTABLE = "unstable"
+# What runs on the cores that others may take; an accelerator's step does not.
+ON_CORES = ("machine", "socket")
 UNSTABLE_WORDS = "the interval is wider than 3 % to a side; see: bench doctor"
 
 
 def doubt(*rows: Row) -> str:
-    """Return why numbers that rest on all these rows are in doubt, "disturbed" or "busy", or ""."""
-    return next((word for word in WORDS if any(_in_most(word, row) for row in rows)), "")
+    """Return why numbers that rest on all these rows are in doubt, a word of WORDS, or ""."""
+    return next((word for word in WORDS if any(_doubted(word, row) for row in rows)), "")
 
 
 def of_sessions(words: Sequence[str]) -> str:
@@ -36,7 +40,7 @@ def of_sessions(words: Sequence[str]) -> str:
 
 def unstable(*rows: Row) -> bool:
     """Return whether the time of one of these rows did not settle."""
-    return any(_in_most(UNSTABLE, row) for row in rows)
+    return any(_flagged(UNSTABLE, row) for row in rows)
 
 
 def explained(words: Iterable[str]) -> list[str]:
@@ -51,7 +55,14 @@ def left_out(words: Iterable[str], noun: str = "reading") -> str:
     return f"{counted(len(every), noun)} left out: {listed(word for word in WORDS if word in every)}"
 
 
-def _in_most(word: str, row: Row) -> bool:
+def _doubted(word: str, row: Row) -> bool:
+    """Whether a row is in doubt for a reason."""
+    if word == UNSTABLE and (row.others_cores is not None or row.source != "measured" or row.unit not in ON_CORES):
+        return False
+    return _flagged(word, row)
+
+
+def _flagged(word: str, row: Row) -> bool:
     """Whether a row carries a flag; of several sessions at least half must ("disturbed 3/8": three of eight).
 
     Fewer move the mean over sessions less than they widen its interval, which is between sessions.

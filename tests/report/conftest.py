@@ -26,7 +26,7 @@ def mixed(row: Callable[..., Row]) -> list[Row]:
         row(
             case_id="tiny-decode[b=8,ctx=1k,bf16]", batch=8, step_s=0.0125, interval=(0.0115, 0.0131),
             output_tokens_per_s=640.0, mfu_achieved=0.0934, mbu_achieved=0.612, bound="memory", memory_bytes=3.71e8,
-            flags=["trend +12%", "unstable"], stable=False,
+            flags=["trend +12%", "unstable"], stable=False, others_cores=0.0,
         ),
         row(
             case_id="big-prefill[b=1,in=512,bf16,layers=2]", workload="big-prefill", phase="prefill", input_len=512,

@@ -97,7 +97,14 @@ def test_a_number_in_doubt_on_a_side_makes_no_verdict_and_keeps_its_ratio(a, b, 
 
 
 def test_a_time_that_did_not_settle_says_so_before_the_verdict(decode):
-    line = only(compare([Operand("A", [decode(200.0, flags=["unstable"])]), Operand("B", [decode(source="modelled")])]))
+    line = only(
+        compare(
+            [
+                Operand("A", [decode(200.0, flags=["unstable"], others_cores=0.0)]),
+                Operand("B", [decode(source="modelled")]),
+            ]
+        )
+    )
     assert line.reading == "estimated: unstable: A better by 2.00x"
 
 

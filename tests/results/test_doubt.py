@@ -14,7 +14,18 @@ from bench.results.doubt import doubt, explained, left_out, of_sessions, unstabl
     ],
 )  # fmt: skip
 def test_others_at_work_in_half_of_the_sessions_are_a_doubt_and_an_unsettled_time_is_none(flags, word, row):
-    assert doubt(row(flags=flags)) == word
+    assert doubt(row(flags=flags, others_cores=0.5)) == word
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({}, "unstable"), ({"others_cores": 0.0}, ""), ({"unit": "package"}, ""), ({"source": "modelled"}, ""),
+        ({"flags": ["unstable 1/3"]}, ""),
+    ],
+)  # fmt: skip
+def test_a_time_that_did_not_settle_is_in_doubt_where_nobody_knows_what_others_took(fields, word, row):
+    assert doubt(row(**({"flags": ["unstable"]} | fields))) == word
 
 
 def test_one_row_in_doubt_puts_what_rests_on_two_in_doubt(row):
