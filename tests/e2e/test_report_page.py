@@ -162,8 +162,10 @@ def test_the_keyboard_reaches_the_marks_of_a_chart(page: Any) -> None:
     words = page.locator(".tip").inner_text()
     first = page.locator("figure .chart").first.locator(".data_marks > *").first.get_attribute("aria-label")
     assert words == first
+    assert page.eval_on_selector_all(".at", "all => all.map(each => each.getAttribute('aria-label'))") == [first]
     page.keyboard.press("Escape")
     assert page.locator(".tip").is_hidden()
+    assert page.locator(".at").count() == 0
 
 
 def test_an_assumption_changed_on_the_page_changes_what_follows_from_it_and_back(page: Any, made: Made) -> None:

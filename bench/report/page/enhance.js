@@ -9,13 +9,18 @@
   document.body.append(tip);
   const show = (mark) => {
     const box = mark.getBoundingClientRect();
+    hide();
+    mark.classList.add("at");
     tip.textContent = mark.getAttribute("aria-label");
     tip.hidden = false;
     const left = Math.min(box.right + 8, document.documentElement.clientWidth - tip.offsetWidth - 8);
     tip.style.left = `${Math.max(4, left)}px`;
     tip.style.top = `${Math.max(4, box.top - tip.offsetHeight - 6)}px`;
   };
-  const hide = () => { tip.hidden = true; };
+  const hide = () => {
+    tip.hidden = true;
+    for (const each of document.querySelectorAll(".at")) each.classList.remove("at");
+  };
   for (const chart of document.querySelectorAll(".chart")) {
     const marks = [...chart.querySelectorAll(".data_marks > *")];
     if (!marks.length) continue;
