@@ -36,7 +36,7 @@ def _forest(pair: list[Verdict], names: dict[str, str], number: int, table: Tabl
     a, b = pair[0].a, pair[0].b
     drawn = [verdict for verdict in pair if _drawn(verdict)]
     doubts = [verdict.doubt for verdict in pair if verdict.doubt]
-    in_doubt = f" {left_out(doubts)}; its ratio is in the table." if doubts else ""
+    in_doubt = f" {left_out(doubts)}; the table has them." if doubts else ""
     rows = [_row(verdict, names) for verdict in drawn]
     told = "; ".join(f"{row['row']}: {row['ratio']:.2f} ({row['source']})" for row in rows[:MOST_TOLD])
     return Chart(
