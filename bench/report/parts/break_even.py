@@ -36,12 +36,12 @@ def break_even_table(sides: list[Side], lines: list[Line], short: dict[str, str]
                 cells = _cells(sought, against, way)
                 if cells[0].value is None and cells[0].note != NO_PRICE:
                     # A table of dashes is not read; why there is no number is told once.
-                    left_out[f"{sought.side.label}, {WORDS[way]}, to cost what {against.side.label}'s do: "
+                    left_out[f"{sought.side.label}, {WORDS[way]}, to cost the same as {against.side.label}: "
                              f"{cells[0].note}"] = None  # fmt: skip
                     continue
                 words = [short[sought.row.case_id], sought.side.label, against.side.label, WORDS[way]]
                 table.rows.append([*words, sought.row.unit, *cells[: 1 + several]])
-    table.notes += [f"No price is worked out of {each}." for each in left_out]
+    table.notes += [f"Not worked out: the price of {each}." for each in left_out]
     return table
 
 

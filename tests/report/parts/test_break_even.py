@@ -34,8 +34,8 @@ def test_a_side_without_a_price_is_told_what_it_may_cost_and_the_other_why_not(p
     bought = [(line[1], line[2]) for line in table.rows if line[3] == "bought"]
     # b has no purchase price: its break-even price is known, that of a to equal b is not.
     assert set(bought) == {("b", "a")}
-    (why,) = [note for note in table.notes if note.startswith("No price is worked out of a, bought")]
-    assert why.endswith("to cost what b's do: no price of b is known (device.b.purchase in the prices file).")
+    (why,) = [note for note in table.notes if note.startswith("Not worked out: the price of a, bought")]
+    assert why.endswith("to cost the same as b: no price of b is known (device.b.purchase in the prices file).")
 
 
 def test_verdicts_on_price_are_estimates_and_lower_is_better(part):
