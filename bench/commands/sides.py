@@ -41,12 +41,13 @@ def gather(
     for side in sides:
         side.at_targets = solved_at(side.operand, targets).rows
         side.sweep = side.bought(side.rows)
+    dtypes = _dtypes(sides)
     for side in sides:
         if any(row.source == "modelled" for row in side.rows) and side.operand.environment is None:
-            dtype = _main_dtype(sides)
-            decode = _families((row for row in side.rows if row.dtype == dtype), "decode", "batch")
-            prefill = _families((row for row in side.rows if row.dtype == dtype), "prefill", "batch")
-            side.sweep = _each_once([*side.sweep, *_sweep(decode, prefill, side)])
+            every = [_families(side.rows, "decode", dtype) for dtype in dtypes]
+            decode, prefill = every[0], _families(side.rows, "prefill", dtypes[0])
+            batches = (row for cases in every for row in _over_batches(cases, side))
+            side.sweep = _each_once([*side.sweep, *batches, *_over_lengths(decode, prefill, side)])
             side.routings = _routings(decode, side)
     return sides
 
@@ -55,30 +56,36 @@ def _device(operand: Operand) -> str:
     return operand.rows[0].device if operand.rows else operand.label
 
 
-def _main_dtype(sides: list[Side]) -> str | None:
-    """The precision of the curves: one that most sides can run, of those the smallest."""
+def _dtypes(sides: list[Side]) -> list[str | None]:
+    """The precisions of curves: those that most sides can run, the smallest first, which is drawn over context too."""
     ran: dict[str, set[str]] = {}
     for side in sides:
         for row in side.rows:
             if row.status == "ok" and row.phase in ("decode", "prefill"):
                 ran.setdefault(row.dtype, set()).add(side.label)
+    most = max(map(len, ran.values()), default=0)
     order = ("fp4", "fp8", "int8", "bf16", "fp16", "fp32")
-    return max(ran, key=lambda dtype: (len(ran[dtype]), -order.index(dtype) if dtype in order else -9), default=None)
+    found = [dtype for dtype, labels in ran.items() if len(labels) == most]
+    return [*sorted(found, key=lambda dtype: order.index(dtype) if dtype in order else 9)] or [None]
 
 
-def _families(rows: Iterable[Row], phase: str, *axes: str) -> list[Case]:
-    """Cases of one phase that differ in more than these axes; the last of each stands for it."""
+def _families(rows: Iterable[Row], phase: str, dtype: str | None) -> list[Case]:
+    """Cases of one phase and precision that differ in more than their batch; the last of each stands for it."""
     found: dict[str, Case] = {}
     for row in rows:
-        if row.phase == phase and row.devices == 1 and row.status == "ok":
+        if row.phase == phase and row.dtype == dtype and row.devices == 1 and row.status == "ok":
             case = case_of(row)
-            found[msgspec.structs.replace(case, **dict.fromkeys(axes, 1)).case_id] = case
+            found[msgspec.structs.replace(case, batch=1).case_id] = case
     return list(found.values())[:MOST_CURVES]
 
 
-def _sweep(decode: list[Case], prefill: list[Case], side: Side) -> Iterator[Row]:
+def _over_batches(decode: list[Case], side: Side) -> Iterator[Row]:
     for case in decode:
         yield from _until_full(side, (msgspec.structs.replace(case, batch=batch) for batch in BATCHES))
+
+
+def _over_lengths(decode: list[Case], prefill: list[Case], side: Side) -> Iterator[Row]:
+    for case in decode:
         middle = msgspec.structs.replace(case, batch=min(case.batch or 1, 16))
         yield from _until_full(side, (msgspec.structs.replace(middle, context=length) for length in CONTEXTS))
     for case in prefill:

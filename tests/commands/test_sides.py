@@ -24,9 +24,10 @@ def test_paper_figures_are_the_sheet_s_per_torch_device(gathered):
     assert h100.paper.tdp_w == 700.0
 
 
-def test_curves_are_of_one_precision_that_both_can_run(gathered):
-    swept = [{row.dtype for row in side.sweep if row.batch == 2} for side in gathered]
-    assert swept == [{"int8"}, {"int8"}]
+def test_curves_over_the_batch_are_of_every_precision_that_both_can_run_those_over_context_of_the_smallest(gathered):
+    for side in gathered:
+        assert {row.dtype for row in side.sweep if row.batch == 2} == {"int8", "bf16"}
+        assert {row.dtype for row in side.sweep if row.context == 2048} == {"int8"}
 
 
 def test_a_sweep_ends_where_the_memory_is_full(gathered):
