@@ -80,7 +80,7 @@ def _measured(adapter: Adapter, quiet: bool) -> Achieved:
         kernels = measure_kernels(adapter.name, quiet)
     else:
         kernels = measure_kernels(adapter.name, quiet)
-        found = achieved_of(kernels, adapter, " ".join(command_line()))
+        found = achieved_of(kernels, adapter, command_line())
     for path in (save(found), *save_model(found, kernels, adapter)):
         emit(f"Saved {project.shown(path)}", sys.stderr)
     return found
@@ -169,7 +169,7 @@ def measure_roofs(quiet: bool) -> Achieved:
         if not quiet:
             emit(text, sys.stderr)
 
-    content = in_worker("bench.measure.roofs", "roofs_json", " ".join(command_line()), report)
+    content = in_worker("bench.measure.roofs", "roofs_json", command_line(), report)
     return msgspec.json.decode(content, type=Achieved)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import importlib.util
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,7 +128,7 @@ def make(
     citations: list[str] = []
     published = cited(found.anchors, found.not_priced, citations)
     report = build(
-        sides, targets=targets, command=shlex.join(command_line()), commit=commit(), title=title,
+        sides, targets=targets, command=command_line(), commit=commit(), title=title,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), published=published,
         citations=citations, extra=extra,
     )  # fmt: skip

@@ -133,7 +133,7 @@ def _environment_here(devices: set[str], beside: set[str]) -> Environment:
         device: device_facts(device, allow_busy=device not in devices)[0]
         for device in sorted(devices | (beside & set(here)))
     }
-    return collect(["bench", "check"], facts, cpu_mark(open_device("cpu").facts()))
+    return collect("bench check", facts, cpu_mark(open_device("cpu").facts()))
 
 
 def _plan(doubts: list[Judged], runs: Sequence[Run], rules: dict[Key, Rule], rule: Rule, asked: Asked) -> _Plan:

@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -27,13 +28,13 @@ CONTAINER_GROUPS = {"kubepods": "kubernetes", "docker": "docker", "libpod": "pod
 PACKAGES = ("torch", "numpy", "msgspec", "torch-npu", "torch-musa", "torch-gcu", "torch-txda", "triton")
 
 
-def collect(command: list[str], devices: dict[str, dict[str, str]], fingerprint: str) -> Environment:
+def collect(command: str, devices: dict[str, dict[str, str]], fingerprint: str) -> Environment:
     """Return the environment of this machine now; torch is asked for its version without being imported."""
     memory = psutil.virtual_memory()
     return Environment(
         bench_version=bench.__version__,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        command=" ".join(command),
+        command=command,
         host=socket.gethostname(),
         fingerprint=fingerprint,
         python=platform.python_version(),
@@ -166,7 +167,8 @@ def _git(*words: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def command_line() -> list[str]:
-    """Return the command as it was typed, with the program's plain name."""
+def command_line() -> str:
+    """Return the command as a shell takes it, with the program's plain name."""
     # A file name that is not UTF-8 reaches us as lone surrogates, which JSON cannot hold.
-    return [part.encode(errors="replace").decode() for part in (Path(sys.argv[0]).name, *sys.argv[1:])]
+    words = (part.encode(errors="replace").decode() for part in (Path(sys.argv[0]).name, *sys.argv[1:]))
+    return shlex.join(words)

@@ -39,19 +39,19 @@ def git(folder: Path, *words: str) -> None:
 def test_collecting_does_not_import_torch():
     code = (
         "import sys; from bench.results.environment import collect;"
-        "e = collect(['bench'], {}, 'f'); print('torch' in sys.modules, e.packages.get('torch') is not None)"
+        "e = collect('bench', {}, 'f'); print('torch' in sys.modules, e.packages.get('torch') is not None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split()[0] == "False"
 
 
 def test_what_is_collected_can_be_written_and_read_back():
-    found = collect(["bench", "run"], {"cpu": {"name": "A CPU"}}, "abc")
+    found = collect("bench run", {"cpu": {"name": "A CPU"}}, "abc")
     assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
 
 
 def test_the_cpu_is_named_by_its_device_where_it_is_one():
-    assert collect([], {"cpu": {"name": "A CPU"}}, "abc").cpu == "A CPU"
+    assert collect("", {"cpu": {"name": "A CPU"}}, "abc").cpu == "A CPU"
 
 
 def test_a_machine_without_any_of_the_extras_is_described(tmp_path, monkeypatch):
@@ -66,7 +66,7 @@ def test_a_machine_without_any_of_the_extras_is_described(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "getloadavg", no_load)
     monkeypatch.setattr(environment, "PACKAGES", ("no-such-package",))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    found = collect(["bench"], {}, "abc")
+    found = collect("bench", {}, "abc")
     assert (found.governor, found.load_average, found.commit, found.container) == (None, None, None, None)
     assert found.packages == {}
     assert found.cores >= 1
@@ -196,11 +196,16 @@ def test_a_git_that_does_not_answer_costs_the_commit_only(monkeypatch):
 
 def test_the_command_line_has_the_programs_plain_name(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/somewhere/bin/bench", "run", "smoke"])
-    assert command_line() == ["bench", "run", "smoke"]
+    assert command_line() == "bench run smoke"
+
+
+def test_the_command_line_can_be_pasted_into_a_shell(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["bench", "run", "gemm[m=1,*", "my file"])
+    assert command_line() == "bench run 'gemm[m=1,*' 'my file'"
 
 
 def test_a_file_name_that_is_not_utf_8_can_be_written(monkeypatch):
     monkeypatch.setattr("sys.argv", ["/bin/bench", "run", "--out", os.fsdecode(b"r\xe9sultats")])
     found = collect(command_line(), {}, "abc")
-    assert found.command == "bench run --out r?sultats"
+    assert found.command == "bench run --out 'r?sultats'"
     assert b"r?sultats" in msgspec.json.encode(found)

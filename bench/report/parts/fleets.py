@@ -19,8 +19,6 @@ LIMITS = (
     "Idle power, hosts and switches are left out."
 )
 BOUGHT = "what is bought as one: an accelerator package with all its dies, or a machine"
-# Columns of a cost, for each way of paying.
-MONEY = ("a day", "of that idle", "per million output tokens, their prompts included")
 
 
 def fleets(found: Fleets, file: str = "", known: set[str] | None = None) -> Part:
@@ -36,7 +34,10 @@ def fleets(found: Fleets, file: str = "", known: set[str] | None = None) -> Part
     working = [fleet for fleet in found.fleets if fleet.pools]
     if working:
         section.charts.append(_hours_chart(working))
-    section.tables = [_fleet_table(found), _pool_table(working), formula_table("fleet-formulas", FORMULAS)]
+    section.tables = [
+        _fleet_table(found), _money_table(found), _transfer_table(found), _pool_table(working),
+        formula_table("fleet-formulas", FORMULAS),
+    ]  # fmt: skip
     section.notes = [LIMITS, *(f"{fleet.label}: {fleet.reason}" for fleet in found.fleets if fleet.reason)]
     inputs = [each for fleet in found.fleets for cost in fleet.costs for each in cost.inputs]
     given = assumptions(inputs, file, example=found.example_prices)
@@ -112,59 +113,75 @@ def _hours_chart(working: list[Fleet]) -> Chart:
     )  # fmt: skip
 
 
+def _cell(fleet: Fleet, value: float | None, unit: str, why: str = "", interval: Interval | None = None) -> Cell:
+    """Return a number of a fleet; one that cannot serve the demand has none, with its reason."""
+    source = worst(*map(source_of, fleet.pools)) if fleet.pools and value is not None else "missing"
+    return Cell(value=value, unit=unit, source=source, note=why or fleet.reason, interval=interval)
+
+
 def _fleet_table(found: Fleets) -> Table:
     table = Table(id="fleets", title="Fleets", columns=[
         Column(name="fleet"), Column(name="packages", number=True, note=BOUGHT),
         Column(name="prefill", number=True), Column(name="decode", number=True),
         Column(name="goodput of a package", number=True, note="requests a second with both targets kept"),
         Column(name="busy, mean of the day", number=True), Column(name="busy at the peak", number=True),
-        Column(name="KV cache a request", number=True), Column(name="its longest transfer", number=True),
-        Column(name="links used at the peak", number=True), Column(name="J per request", number=True),
-        *(Column(name=f"{name}, {WORDS[way]}", number=True) for way in WAYS for name in MONEY),
+        Column(name="J per request", number=True),
     ])  # fmt: skip
     for fleet in found.fleets:
-        table.rows.append([fleet.label, *_fleet_cells(fleet)])
+        counts: list[tuple[int | None, tuple[int, int] | None]]
+        counts = [(each.packages, each.package_interval) for each in fleet.pools] or [(None, None)] * 2
+        spans = [interval for _, interval in counts if interval is not None]
+        whole = (sum(a for a, _ in spans), sum(b for _, b in spans)) if spans and len(spans) == len(counts) else None
+        joules = _cell(fleet, fleet.joules_per_request, "J", fleet.energy_basis or fleet.energy_reason)
+        joules.formula = fleet.joules_formula or None
+        table.rows.append([
+            fleet.label, _cell(fleet, fleet.packages or None, "1", interval=whole),
+            *(_cell(fleet, packages, "1", interval=interval) for packages, interval in counts),
+            _cell(fleet, fleet.goodput, "1/s"), _cell(fleet, fleet.busy, "share"),
+            _cell(fleet, fleet.peak_busy, "share"), joules,
+        ])  # fmt: skip
     return table
 
 
-def _fleet_cells(fleet: Fleet) -> list[str | Cell]:
-    source = worst(*(source_of(pool) for pool in fleet.pools)) if fleet.pools else "missing"
+def _money_table(found: Fleets) -> Table:
+    """Return what each fleet costs, bought and rented: in all, while it waits for work, and for what it yields."""
+    table = Table(id="fleet-costs", title="What the fleets cost", columns=[
+        Column(name="fleet"), Column(name="way"), Column(name="a day", number=True),
+        Column(name="of that idle", number=True),
+        Column(name="per million output tokens", number=True, note="their prompts included"),
+    ])  # fmt: skip
+    for fleet in found.fleets:
+        costs = {each.way: each for each in fleet.costs}
+        for way in WAYS:
+            cost = costs.get(way)
+            if cost is None:
+                none = _cell(fleet, None, "", fleet.reason or "no prices given")
+                table.rows.append([fleet.label, WORDS[way], none, none, none])
+                continue
+            why, unit = cost.reason or cost.basis, cost.currency
+            cells = [
+                _cell(fleet, cost.per_day, unit, why, cost.interval), _cell(fleet, cost.idle_per_day, unit, why),
+                _cell(fleet, cost.per_million_output, f"{unit}/Mtok", why),
+            ]  # fmt: skip
+            formulas = (cost.formula, cost.idle_formula, cost.per_million_formula)
+            for cell, formula in zip(cells, formulas, strict=True):
+                cell.formula = formula if cell.value is not None else None
+            cells[0].ends = cost.ends if cells[0].value is not None else None
+            table.rows.append([fleet.label, WORDS[way], *cells])
+    return table
 
-    def cell(value: float | None, unit: str, why: str = "", interval: Interval | None = None) -> Cell:
-        given = value is not None
-        return Cell(value=value, unit=unit, source=source if given else "missing", note=why or fleet.reason,
-                    interval=interval)  # fmt: skip
 
-    pools = fleet.pools
-    counts: list[tuple[int | None, tuple[int, int] | None]] = [(each.packages, each.package_interval) for each in pools]
-    spans = [interval for _, interval in counts if interval is not None]
-    whole = (sum(a for a, _ in spans), sum(b for _, b in spans)) if spans and len(spans) == len(counts) else None
-    move, units = fleet.transfer, ("B", "s", "share")
-    moved = (move.request_bytes, move.seconds, move.link_use) if move is not None else (None, None, None)
-    found: list[str | Cell] = [cell(fleet.packages or None, "1", interval=whole)]
-    found += [cell(packages, "1", interval=interval) for packages, interval in counts or [(None, None)] * 2]
-    found += [cell(fleet.goodput, "1/s"), cell(fleet.busy, "share"), cell(fleet.peak_busy, "share")]
-    found += [cell(value, unit) for value, unit in zip(moved, units, strict=True)]
-    joules = cell(fleet.joules_per_request, "J", fleet.energy_basis or fleet.energy_reason)
-    joules.formula = fleet.joules_formula or None
-    found.append(joules)
-    costs = {each.way: each for each in fleet.costs}
-    for way in WAYS:
-        cost = costs.get(way)
-        if cost is None:
-            found += [cell(None, "", fleet.reason or "no prices given")] * len(MONEY)
-            continue
-        why = cost.reason or cost.basis
-        for value, unit, interval, formula, ends in (
-            (cost.per_day, cost.currency, cost.interval, cost.formula, cost.ends),
-            (cost.idle_per_day, cost.currency, None, cost.idle_formula, None),
-            (cost.per_million_output, f"{cost.currency}/Mtok", None, cost.per_million_formula, None),
-        ):
-            money = cell(value, unit, why, interval)
-            if value is not None:
-                money.formula, money.ends = formula, ends
-            found.append(money)
-    return found
+def _transfer_table(found: Fleets) -> Table:
+    table = Table(id="fleet-transfers", title="What moving the KV cache from prefill to decode takes", columns=[
+        Column(name="fleet"), Column(name="KV cache a request", number=True),
+        Column(name="its longest transfer", number=True), Column(name="links used at the peak", number=True),
+    ])  # fmt: skip
+    for fleet in found.fleets:
+        move = fleet.transfer
+        moved = (move.request_bytes, move.seconds, move.link_use) if move is not None else (None, None, None)
+        units = ("B", "s", "share")
+        table.rows.append([fleet.label, *(_cell(fleet, value, unit) for value, unit in zip(moved, units, strict=True))])
+    return table
 
 
 def _pool_table(working: list[Fleet]) -> Table:
