@@ -56,7 +56,7 @@ def picture(page: Path, target: Path, scheme: str) -> None:
         shown = context.new_page()
         shown.goto(page.resolve().as_uri())
         shown.evaluate("document.querySelector('nav').remove()")
-        shown.screenshot(path=target, full_page=True, clip={"x": 40, "y": 0, "width": 1120, "height": 1750})
+        shown.screenshot(path=target, full_page=True, clip={"x": 0, "y": 0, "width": 1200, "height": 1750})
         chromium.close()
 
 

@@ -145,8 +145,20 @@ def case_table(sides: list[Side]) -> Table:
         ])  # fmt: skip
     if len(every) > MOST_ROWS:
         table.notes.append(f"{len(every) - MOST_ROWS:,} more rows are in the run files; a page holds {MOST_ROWS:,}.")
-    table.notes += [*odd_notes(row for _, row in every), *notes]
+    table.notes += [*_told_once(table), *odd_notes(row for _, row in every), *notes]
     return table
+
+
+def _told_once(table: Table) -> list[str]:
+    """Take columns out that say the same of every row, and return what they say: the table is a wide one."""
+    told = []
+    for index, name in ((3, "status"), (2, "per"), (1, "system")):
+        words = {line[index] for line in table.rows}
+        if len(table.rows) > 1 and len(words) == 1:
+            told.append(f"every {name}: {words.pop()}")
+            table.columns = [*table.columns[:index], *table.columns[index + 1 :]]
+            table.rows = [[*line[:index], *line[index + 1 :]] for line in table.rows]
+    return told[::-1]
 
 
 def _time(row: Row) -> Cell:

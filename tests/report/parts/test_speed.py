@@ -1,0 +1,24 @@
+"""The table of every case: what differs has a column, what is the same of all rows is told once."""
+
+from __future__ import annotations
+
+from bench.report.parts.speed import case_table
+
+
+def test_columns_that_say_the_same_of_every_row_become_notes(two):
+    table = case_table(two[:1])
+    assert [column.name for column in table.columns][:2] == ["case", "time of a step"]
+    assert {len(line) for line in table.rows} == {len(table.columns)}
+    assert table.notes[:3] == ["every system: a", "every per: package", "every status: ok"]
+
+
+def test_columns_in_which_rows_differ_stay(two):
+    table = case_table(two)
+    assert [column.name for column in table.columns][:3] == ["case", "system", "time of a step"]
+    assert [line[1] for line in table.rows] == ["a", "b"] * 3
+
+
+def test_one_row_keeps_all_its_columns(two):
+    two[0].operand.rows[1:] = []
+    table = case_table(two[:1])
+    assert table.rows[0][1:4] == ["a", "package", "ok"]
