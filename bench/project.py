@@ -158,12 +158,18 @@ def runs_folder(out: str | None = None) -> Path:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a whole file or nothing: temporary file beside it, flushed to disk, then renamed.
 
+    A link stays a link, and its target is written. A device or a pipe (/dev/null, /dev/stdout) is written to in place.
     Raises: ResultError when the folder is read-only, the disk is full, or the path cannot be made.
     """
     guarded(path, lambda: _replace(path, content))
 
 
 def _replace(path: Path, content: bytes) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # Renamed over, it would be gone for every program of the machine.
+        path.write_bytes(content)
+        return
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -191,6 +191,27 @@ def test_a_file_is_replaced_whole(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
 
 
+def test_a_link_stays_one_and_its_target_is_written(tmp_path):
+    link = tmp_path / "latest.json"
+    link.symlink_to("run.json")
+    project.write_atomically(link, b"new")
+    assert link.is_symlink()
+    assert (tmp_path / "run.json").read_bytes() == b"new"
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    """As /dev/null is, which root would otherwise take from every program of the machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        project.write_atomically(pipe, b"new")
+        assert os.read(reader, 10) == b"new"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
 def test_others_may_read_what_was_written(tmp_path):
     project.write_atomically(tmp_path / "run.json", b"x")
     assert (tmp_path / "run.json").stat().st_mode & 0o777 == 0o644
