@@ -182,6 +182,8 @@ def test_what_cannot_be_a_value_gives_no_number_and_no_verdict(chromium: Any, pa
     page = open_page(chromium, pages / "built.html")
     page.locator("td[data-id='utilization'] input").fill("1.2")
     assert "a number is missing" in page.locator("td[data-live] strong").inner_text()
-    costs = page.eval_on_selector_all("td[data-id^='cost_']", "all => all.map(cell => cell.firstChild.textContent.trim())")
+    costs = page.eval_on_selector_all(
+        "td[data-id^='cost_']", "all => all.map(cell => cell.firstChild.textContent.trim())"
+    )
     assert set(costs) == {"-"}
     page.close()
