@@ -78,7 +78,7 @@ def command(
     second = checking.Asked(confirm_time, pairs, baseline_python, quiet) if confirm else None
     checked = checking.check_runs(asked, second)
     publishing.publish(checked, form, forms, every=every, no_color=no_color, quiet=quiet)
-    return 130 if checking.INTERRUPTED in checked.notes else checked.exit_code
+    return checked.exit_code
 
 
 def _share(text: str | None, flag: str) -> float | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import bench
 from bench import project
 from bench.commands.against import Against, find
-from bench.commands.publishing import keep, read_kept
+from bench.commands.publishing import read_kept
 from bench.commands.second_look import Asked, Looked, look_again
 from bench.errors import BenchError, ResultError
 from bench.report.terminal import emit
@@ -82,7 +82,7 @@ class _Sides:
 
 
 def check_runs(asked: Request, second: Asked | None) -> Checked:
-    """Judge runs against a baseline, look again at what is in doubt, keep the document beside the runs.
+    """Judge runs against a baseline, and look again at what is in doubt.
 
     Raises: ResultError for what cannot be read.
     """
@@ -99,9 +99,7 @@ def check_runs(asked: Request, second: Asked | None) -> Checked:
             # What the first look found is known, and is not lost with the second.
             looked = Looked().none([key_of(one) for one in sides.first if one.second_look], INTERRUPTED)
             looked.notes.append(INTERRUPTED)
-    checked = _document(asked, sides, looked)
-    keep(checked)
-    return checked
+    return _document(asked, sides, looked)
 
 
 def judged_before(asked: Request) -> tuple[Checked, bool]:
@@ -216,7 +214,7 @@ def _document(asked: Request, sides: _Sides, looked: Looked) -> Checked:
         findings=findings, left_out=_left_out(sides), changed=_changed(sides),
         notes=_notes(sides, rule) + looked.notes + _not_run(looked),
     )  # fmt: skip
-    checked.exit_code = exit_code(checked)
+    checked.exit_code = 130 if INTERRUPTED in looked.notes else exit_code(checked)
     return checked
 
 

@@ -62,11 +62,17 @@ def _known(name: str, where: str) -> None:
 def publish(
     checked: Checked, form: str, reports: list[tuple[str, Path]], *, every: bool, no_color: bool, quiet: bool
 ) -> None:
-    """Write every form that was asked for, the one on stdout last; each file is named on stderr.
+    """Keep the check, and write every form that was asked for, the one on stdout last; each file is named on stderr.
 
     Raises: ResultError for a file that cannot be written, when all else is.
     """
-    told, failure = [f"Saved {project.shown(_kept(checked.candidate.label))}"], None
+    told: list[str] = []
+    failure = None
+    try:
+        keep(checked)
+        told.append(f"Saved {project.shown(_kept(checked.candidate.label))}")
+    except ResultError as error:
+        failure = error
     for name, path in reports:
         # A folder is made, as other writers of reports do; that it was not there may be a slip of the pen.
         new = "" if os.path.isdir(path.parent) else ", in a new folder"  # noqa: PTH112 - has no error for closed ones
@@ -79,7 +85,7 @@ def publish(
         emit(check_text(checked, width_of(sys.stdout), every=every, bold=colored(sys.stdout, no_color)))
     else:
         emit(FORMS[form](checked).rstrip("\n"))
-    if not quiet:
+    if told and not quiet:
         emit("\n".join(told), sys.stderr)
     if failure is not None:
         raise failure

@@ -11,6 +11,7 @@ import pytest
 
 from bench.commands import checking
 from bench.commands.checking import INTERRUPTED, Asked, Request, check_runs
+from bench.commands.publishing import publish
 from bench.results.gate import baseline_file as stored
 from bench.results.gate.baseline import Baseline
 from bench.results.gate.gather import gather
@@ -52,8 +53,10 @@ def test_an_interrupted_second_look_keeps_the_first(slower, monkeypatch, number)
     checked = check_runs(ASKED, Asked(600.0))
     assert signal.getsignal(signal.SIGTERM) is before
     assert INTERRUPTED in checked.notes
+    assert checked.exit_code == 130
     (found,) = checked.findings
     assert (found.verdict, found.confirmed, found.alarm) == ("regressed", "not run", True)
     assert found.reason.endswith(INTERRUPTED)
+    publish(checked, "md", [], every=False, no_color=True, quiet=True)
     kept = json.loads((slower / "results" / "checks" / "2.json").read_text())
     assert kept["findings"][0]["verdict"] == "regressed"

@@ -56,6 +56,16 @@ def test_files_are_named_and_new_folders_too_unless_it_is_to_be_quiet(checked, f
     assert capsys.readouterr().err == ""
 
 
+def test_a_check_that_cannot_be_kept_is_told_all_the_same(checked, folder, capsys):
+    (folder / "results").mkdir(exist_ok=True)
+    (folder / "results" / "checks").write_text("a file where the folder should be")
+    with pytest.raises(ResultError, match=r"results/checks/run-\.\.-7\.json: cannot be written"):
+        publish(checked, "md", forms("md", ("json=check.json",)), every=False, no_color=True, quiet=False)
+    told = capsys.readouterr()
+    assert "run/../7" in told.out
+    assert told.err.splitlines() == ["Wrote check.json (json)"]
+
+
 def test_a_file_that_cannot_be_written_stops_neither_the_others_nor_the_print(checked, folder, capsys):
     (folder / "taken").mkdir()
     with pytest.raises(ResultError, match="taken: cannot be written"):

@@ -45,7 +45,8 @@ def openmetrics(checked: Checked) -> str:
     }  # fmt: skip
     families = [
         Family(f"{PREFIX}_check", "The check that these numbers are of.", "info", samples=[("_info", info, 1)]),
-        Family(f"{PREFIX}_check_exit_code", "0 nothing got worse, 1 something did, 5 nothing could be compared.",
+        Family(f"{PREFIX}_check_exit_code",
+               "0 nothing got worse, 1 something did, 4 a case failed, 5 a case cannot be compared, 130 interrupted.",
                samples=[("", {}, checked.exit_code)]),
         Family(f"{PREFIX}_findings", "Metrics by verdict.",
                samples=[("", {"verdict": verdict}, count) for verdict, count in checked.counts().items()]),

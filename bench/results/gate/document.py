@@ -72,7 +72,7 @@ class Checked(msgspec.Struct, kw_only=True):
     """A whole check. `changed`: settings that differ between the sides, one line each; `notes`: what else to know.
 
     rule: the shares and counts in force (see `bench.results.gate.look.Rule`); single workloads may have their own.
-    exit_code: see `bench.results.gate.conclude.exit_code`.
+    exit_code: see `bench.results.gate.conclude.exit_code`; 130 where the second look was interrupted.
     """
 
     schema: int = SCHEMA_VERSION
