@@ -191,7 +191,8 @@ def guarded(path: Path, action: Callable[[], object]) -> None:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise ResultError(
-            f"{shown(path)}: cannot be written ({reason}); free some space or name another folder with --out"
+            f"{shown(path)}: cannot be written ({reason}); free some space or name another folder"
+            " (BENCH_RESULTS, or --out where a command has it)"
         ) from None
 
 

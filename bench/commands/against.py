@@ -94,8 +94,10 @@ def _one(word: str, runs: set[str]) -> Against:
     if known_revision(word) is not None:
         return _history(word, runs)
     hint = nearest(word, stored.names()) or f"; baselines here: {listed(stored.names()) or 'none'}"
+    # What cannot be a name is not offered as one.
+    new = word if stored.NAME.fullmatch(word) else "NAME"
     raise ResultError(
-        f"'{word}' is no baseline, no file and no branch or commit{hint}; make it with: bench baseline save {word}"
+        f"'{word}' is no baseline, no file and no branch or commit{hint}; make one with: bench baseline save {new}"
     )
 
 

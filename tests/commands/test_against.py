@@ -101,7 +101,8 @@ def test_a_baseline_of_nothing_but_the_run_itself_is_refused(here, run):
 @pytest.mark.parametrize(("word", "said"), [
     ("nope.json", "nope.json: no such file; run files are in"),
     ("mian", "did you mean 'main'"),
-    ("quite-else", "no baseline, no file and no branch or commit"),
+    ("quite-else", "no baseline, no file and no branch or commit.*bench baseline save quite-else$"),
+    ("quite/else", "no baseline, no file and no branch or commit.*bench baseline save NAME$"),
 ])  # fmt: skip
 def test_what_is_nothing_says_so(here, run, word, said):
     kept("main", run("1", 1.0))

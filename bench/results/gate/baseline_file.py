@@ -85,8 +85,10 @@ def parse(content: bytes, where: str) -> Baseline:
     for held in found.cases:
         for label, value in held.values.items():
             if label not in labels or not 0 < value.median < math.inf:
+                what = f"{value.median:g}" if label in labels else "no such session"
                 raise ResultError(
                     f"{where}: {held.case_id} {held.metric} has a value of session '{label}' that cannot be"
+                    f" ({what}); restore it from version control"
                 )
     return found
 

@@ -53,7 +53,9 @@ def test_a_value_that_cannot_be_is_refused(base, tmp_path):
     save(base, tmp_path / "main.json")
     text = (tmp_path / "main.json").read_text().replace("[3, 1.0, 1.0, 1.0, null]", "[3, -1.0, 1.0, 1.0, null]", 1)
     (tmp_path / "main.json").write_text(text)
-    with pytest.raises(ResultError, match=r"tiny\[b=1\] step_s has a value of session 'run-1/1' that cannot be"):
+    with pytest.raises(
+        ResultError, match=r"tiny\[b=1\] step_s has a value of session 'run-1/1' that cannot be \(-1\); restore"
+    ):
         load(tmp_path / "main.json")
 
 
