@@ -18,7 +18,7 @@ from bench.measure.rows import USABLE_MEMORY, modelled_rows, price_step
 from bench.operators.cost import read_cost
 from bench.operators.interface import Step
 from bench.results.record import Row
-from bench.results.target import Target, asked_of, missed, named_by
+from bench.results.target import ACROSS, Target, asked_of, flagged, missed, named_by, unsure
 from bench.units import as_given, seconds
 from bench.workloads.schema import Case
 
@@ -101,25 +101,38 @@ def _at(case: Case, device: str, targets: list[Target], label: str) -> list[Row]
         except Unsupported:
             rows += [named_by(row, limits, label) for row in modelled_rows(case, device)]
             continue
-        batch, late = swept.largest(limit_s), _late(case, device, limits)
+        alone = modelled_rows(case, device)
+        batch, prompt = swept.largest(limit_s), _prompt(case, device, limits)
+        times = [(alone[0].interval, limit_s), *([(prompt.interval, prompt.limit_s)] if prompt else [])]
+        flag = ACROSS if unsure(times) else ""
+        late = prompt.late if prompt else ""
         if late or batch == 0:
-            for row in modelled_rows(case, device):
-                rows.append(missed(row, limits, late or f"even a batch of 1 takes ~{seconds(row.step_s)}", label))
+            for row in alone:
+                why = late or f"even a batch of 1 takes ~{seconds(row.step_s)}"
+                rows.append(missed(row, limits, why, label, flag))
             continue
-        rows += [named_by(row, limits, label) for row in rows_within(case, device, batch, limit_s)]
+        rows += [flagged(named_by(row, limits, label), flag) for row in rows_within(case, device, batch, limit_s)]
     return rows
 
 
-def _late(case: Case, device: str, target: Target) -> str:
-    """Why decoding cannot start in time: a prompt as long as its context takes longer than the target's TTFT."""
+class Prompt(NamedTuple):
+    """The interval of a first token's time, its limit, and why decoding cannot start in time, where it cannot."""
+
+    interval: tuple[float, float]
+    limit_s: float
+    late: str
+
+
+def _prompt(case: Case, device: str, target: Target) -> Prompt | None:
+    """A prompt as long as a decode case's context, which must be processed within the target's TTFT."""
     if case.phase != "decode" or target.ttft_s is None:
-        return ""
+        return None
     context = case.context or 1
     prompt = msgspec.structs.replace(case, phase="prefill", batch=1, input_len=context)
-    first_s = float(price_step(prompt, prompt.step(), device, load_sheet(device)).step_s)
-    if first_s <= target.ttft_s:
-        return ""
-    return f"a prompt of {context} tokens takes ~{seconds(first_s)}, more than ttft={as_given(target.ttft_s)}"
+    priced = price_step(prompt, prompt.step(), device, load_sheet(device))
+    first_s, (low, high) = float(priced.step_s), priced.interval
+    late = f"a prompt of {context} tokens takes ~{seconds(first_s)}, more than ttft={as_given(target.ttft_s)}"
+    return Prompt((float(low), float(high)), target.ttft_s, late if first_s > target.ttft_s else "")
 
 
 def _most_in_memory(case: Case, sheet: Sheet) -> tuple[int, str]:

@@ -15,6 +15,7 @@ from bench.results.compare import Operand, basis_of, is_measured, one_sided, rat
 from bench.results.doubt import doubt
 from bench.results.reading import Interval, reading, reading_of_many, together
 from bench.results.record import Row
+from bench.results.target import ACROSS, OPEN
 from bench.results.verdict import AXES, WHY_NONE, Axis, Verdict, worst
 
 # A package of two devices has twice the users at the same batch per device, each of whom may wait longer for a token.
@@ -118,16 +119,21 @@ def _only_one(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
     """One side is too slow or too small for a target that the other keeps."""
     measure = AT_TARGET[x.phase]
     can, cannot = (a, y) if x.status == "ok" else (b, x)
-    front, told = "" if is_measured(x) and is_measured(y) else "estimated: ", doubt(cannot)
+    front = "" if is_measured(x) and is_measured(y) else "estimated: "
+    told = doubt(cannot)
+    why_open = next((words for flag, words in OPEN.items() if flag in x.flags or flag in y.flags), "")
     # What others slowed down may well be in time without them; what is in time beside others is without them, too.
-    words = f"{front}cannot tell: {told}" if told else f"{front}only {can.label} can"
+    words = f"{front}cannot tell: {told or why_open}" if told or why_open else f"{front}only {can.label} can"
+    reasons = [f"{(b if can is a else a).label}: {cannot.reason}"]
+    reasons += ["by its interval it may be in time"] * (ACROSS in cannot.flags)
+    reasons += [f"{can.label} may be late, by the interval of its own"] * (ACROSS in (y if can is b else x).flags)
     return Verdict(
         axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, per=_per(a, b),
         target=x.case_id, a_value=getattr(x, measure.metric), b_value=getattr(y, measure.metric),
         a_source=source_of(x), b_source=source_of(y), reading=words,
         a_doubt=told if cannot is x else "", b_doubt=told if cannot is y else "",
         source=worst(source_of(x), source_of(y)),
-        why=f"{(b if can is a else a).label}: {cannot.reason}",
+        why="; ".join(reasons),
     )  # fmt: skip
 
 

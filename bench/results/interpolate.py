@@ -15,7 +15,7 @@ import msgspec
 from bench.results.compare import INTERPOLATED
 from bench.results.normalize import fill_rates
 from bench.results.record import Row
-from bench.results.target import Asked, Target, asked_of, missed, named_by
+from bench.results.target import ACROSS, UNBRACKETED, Asked, Target, asked_of, flagged, missed, named_by, unsure
 from bench.units import seconds
 
 # Between measured batches this near to each other nothing is read off: the lower one stands as it was measured.
@@ -79,13 +79,16 @@ def _at(family: dict[int, Row], asked: Asked) -> Row:
     inside, beyond = bracket(family, limit_s)
     if inside is None:
         smallest = "a batch of 1" if first.batch == 1 else f"the smallest measured batch, {first.batch},"
-        return missed(first, limits, f"even {smallest} takes {seconds(first.step_s)}; nothing is extrapolated")
+        flag = UNBRACKETED if first.batch != 1 else ACROSS if unsure([(first.interval, limit_s)]) else ""
+        reason = f"even {smallest} takes {seconds(first.step_s)}; nothing is extrapolated"
+        return missed(first, limits, reason, flag=flag)
     if beyond is None:
         reason = f"even the largest measured batch, {last.batch}, takes only {seconds(last.step_s)}; nothing is"
-        return missed(last, limits, f"{reason} extrapolated, measure larger ones (bench run --at, or --batch)")
+        more = "measure larger ones (bench run --at, or --batch)"
+        return missed(last, limits, f"{reason} extrapolated, {more}", flag=UNBRACKETED)
     batch = inside if near(inside, beyond) else batch_between(family, inside, beyond, limit_s)
     row = family[inside] if batch == inside else _between(family[inside], family[beyond], batch)
-    return named_by(row, limits)
+    return flagged(named_by(row, limits), ACROSS if unsure([(first.interval, limit_s)]) else "")
 
 
 def near(inside: int, beyond: int) -> bool:

@@ -22,6 +22,9 @@ from bench.units import as_given
 
 PATTERN = "targets/*.toml"
 HOW = "write tpot=50ms, ttft=2s, 30tok/s/user, several with commas, or a name such as mlperf-interactive"
+# Flags of rows of which it is open whether they keep a target, with the words of a verdict that would rest on it.
+ACROSS, UNBRACKETED = "across the target", "not measured far enough"
+OPEN = {ACROSS: "an interval reaches across the target", UNBRACKETED: UNBRACKETED}
 _LIMIT = re.compile(r"^(?:(tpot|ttft)=)?(\d{1,9}(?:\.\d{1,9})?)(ms|s|tok/s/user|tok/s)$")
 
 
@@ -168,12 +171,29 @@ def named_by(row: Row, target: Target, label: str | None = None) -> Row:
     return named
 
 
-def missed(row: Row, target: Target, reason: str, label: str | None = None) -> Row:
-    """A row without a number at its target, with the reason; one that failed keeps its own."""
+def unsure(times: Iterable[tuple[tuple[float, float] | None, float]]) -> bool:
+    """Return whether intervals of times leave open if their limits hold: (interval, limit) of all that must.
+
+    A time without an interval is taken as it stands.
+    """
+    known = [(interval, limit_s) for interval, limit_s in times if interval is not None]
+    return not any(low > limit_s for (low, _), limit_s in known) and any(high > limit_s for (_, high), limit_s in known)
+
+
+def flagged(row: Row, flag: str) -> Row:
+    """A row with one more flag; "" is none."""
+    return msgspec.structs.replace(row, flags=[*row.flags, flag]) if flag else row
+
+
+def missed(row: Row, target: Target, reason: str, label: str | None = None, flag: str = "") -> Row:
+    """A row without a number at its target, with the reason; one that failed keeps its own.
+
+    flag: one of OPEN, where it may well keep the target.
+    """
     named = named_by(row, target, label)
     if row.status != "ok":
         return named
     return msgspec.structs.replace(
-        named, status="skipped", reason=reason, step_s=None, interval=None, tpot_s=None, ttft_s=None,
+        flagged(named, flag), status="skipped", reason=reason, step_s=None, interval=None, tpot_s=None, ttft_s=None,
         output_tokens_per_s=None, prompt_tokens_per_s=None, tokens_per_s_per_tflops=None,
     )  # fmt: skip

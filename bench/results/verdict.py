@@ -12,6 +12,7 @@ import msgspec
 
 from bench.results.doubt import left_out
 from bench.results.reading import EQUAL, Basis, Interval, better
+from bench.results.target import OPEN
 from bench.units import three_digits
 
 Axis = Literal["throughput", "latency", "utilization", "energy", "price/performance"]
@@ -107,7 +108,7 @@ def summary(axis: Axis, found: Sequence[Verdict]) -> str:
     """Return an axis in one sentence: who is better on all that stands for it, or that it depends on the measure."""
     mine = [verdict for verdict in found if verdict.axis == axis and verdict.counted]
     doubts = [verdict.doubt for verdict in mine if verdict.doubt]
-    read = [v for v in mine if not v.doubt and (v.ratio is not None or v.reading.endswith(" can"))]
+    read = [v for v in mine if not v.doubt and (v.ratio is not None or v.reading.endswith((" can", *OPEN.values())))]
     if not read and doubts:
         if len(mine) == 1:
             return mine[0].reading
@@ -160,6 +161,8 @@ def _at(prices: Sequence[EqualPrice]) -> str:
 
 
 def _side(verdict: Verdict) -> int | None:
+    if verdict.reading.endswith(tuple(OPEN.values())):
+        return None
     if verdict.ratio is None:
         return 0 if verdict.reading.endswith(f"only {verdict.a} can") else 1
     return better(verdict.interval, higher=verdict.better == "higher")

@@ -4,7 +4,7 @@ import pytest
 
 from bench.measure.rows import modelled_rows
 from bench.measure.targets import Swept, own_eight_bit, rows_at_targets, sweep
-from bench.results.target import Target
+from bench.results.target import ACROSS, Target
 from bench.workloads.sweep import select_cases
 
 
@@ -50,6 +50,29 @@ def test_a_first_token_limit_that_the_prompt_misses_leaves_no_decode_number():
     assert (row.status, row.output_tokens_per_s) == ("skipped", None)
     assert row.reason.startswith("a prompt of 16384 tokens takes ~")
     assert row.reason.endswith("more than ttft=10 ms")
+
+
+def test_whether_a_target_is_kept_is_open_where_the_interval_of_one_sequence_reaches_across_it():
+    """One sequence is the fastest there is: where its interval holds the limit, nobody knows who keeps it."""
+    case = case_of("llama-3.1-8b-decode", context=[1024], batch=[1])
+    (one,) = modelled_rows(case, "h100-sxm")
+    low, high = one.interval
+    limits = (0.99 * low, (low + one.step_s) / 2, (one.step_s + high) / 2, 1.01 * high)
+    found = [rows_at_targets([case], "h100-sxm", [Target(tpot_s=limit)])[0] for limit in limits]
+    assert [(row.status, ACROSS in row.flags) for row in found] == [
+        ("skipped", False), ("skipped", True), ("ok", True), ("ok", False),
+    ]  # fmt: skip
+
+
+def test_whether_decode_may_start_is_open_where_the_prompt_s_interval_reaches_across_its_limit():
+    case = case_of("llama-3.1-8b-decode", context=[1024], batch=[1])
+    (prompt,) = modelled_rows(case_of("llama-3.1-8b-prefill", input_len=[1024], batch=[1]), "h100-sxm")
+    low, high = prompt.interval
+    limits = (0.99 * low, (low + prompt.step_s) / 2, (prompt.step_s + high) / 2, 1.01 * high)
+    found = [rows_at_targets([case], "h100-sxm", [Target(tpot_s=1.0, ttft_s=limit)])[0] for limit in limits]
+    assert [(row.status, ACROSS in row.flags) for row in found] == [
+        ("skipped", False), ("skipped", True), ("ok", True), ("ok", False),
+    ]  # fmt: skip
 
 
 def test_a_target_without_a_first_token_limit_solves_no_prefill():

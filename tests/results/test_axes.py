@@ -14,6 +14,7 @@ from bench.results.axes import (
     verdicts_at,
 )  # fmt: skip
 from bench.results.compare import Operand
+from bench.results.target import ACROSS, UNBRACKETED
 from bench.results.verdict import AXES, summary
 
 
@@ -106,6 +107,36 @@ def test_too_slow_for_a_target_beside_others_is_not_too_slow(decode):
     missed.flags = []
     (only,) = verdicts_at(operand("A", kept), operand("B", missed))
     assert (only.reading, only.doubt) == ("only A can", "")
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        (ACROSS, "cannot tell: an interval reaches across the target"),
+        (UNBRACKETED, "cannot tell: not measured far enough"),
+    ],
+)
+@pytest.mark.parametrize("side", [0, 1])
+def test_no_side_alone_keeps_a_target_while_it_is_open_on_the_other_or_on_itself(decode, flag, words, side):
+    rows = [
+        decode(100.0, case_id="x[tpot<=50ms]"),
+        decode(case_id="x[tpot<=50ms]", status="skipped", reason="takes 60 ms", step_s=None),
+    ]
+    rows[side].flags = [flag]
+    (only,) = verdicts_at(operand("A", rows[0]), operand("B", rows[1]))
+    assert only.reading == words
+    assert summary("throughput", [only]) == words
+    more = {ACROSS: ["; A may be late, by the interval of its own", "; by its interval it may be in time"][side]}
+    assert only.why == "B: takes 60 ms" + more.get(flag, "")
+
+
+def test_readings_that_are_open_are_counted_with_those_that_cannot_be_told(decode):
+    a = operand("A", decode(200.0, case_id="x[1]"), decode(1.0, case_id="x[2]", flags=[ACROSS]))
+    b = operand("B", decode(100.0, case_id="x[1]"), decode(case_id="x[2]", status="skipped", step_s=None))
+    assert summary("throughput", verdicts_at(a, b)) == "A better on 1 of 2 readings, cannot tell or equal on 1"
+    assert summary("throughput", verdicts_at(b, a)[1:] * 2) == (
+        "cannot tell: an interval reaches across the target on 2 readings"
+    )
 
 
 def test_another_definition_is_no_pair_and_the_axis_says_so(decode):

@@ -4,7 +4,7 @@ import pytest
 
 from bench.results.compare import source_of
 from bench.results.interpolate import measured_at_targets
-from bench.results.target import Target
+from bench.results.target import ACROSS, OPEN, UNBRACKETED, Target
 
 MILLI = 1e-3
 
@@ -69,6 +69,7 @@ def test_beyond_the_largest_measured_batch_nothing_is_extrapolated(curve):
         "even the largest measured batch, 32, takes only 30.0 ms; nothing is extrapolated, measure larger ones "
         "(bench run --at, or --batch)"
     )
+    assert UNBRACKETED in row.flags, "it keeps the target; only the most it yields is not known"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,24 @@ def test_beyond_the_largest_measured_batch_nothing_is_extrapolated(curve):
 def test_below_the_smallest_measured_batch_nothing_is_extrapolated(curve, steps, reason):
     (row,) = at(curve(steps), 9.0)
     assert (row.status, row.reason, row.step_s) == ("skipped", reason, None)
+
+
+@pytest.mark.parametrize(
+    ("steps", "tpot_ms", "status", "flag"),
+    [
+        # One sequence takes 9 to 12 ms: surely late, perhaps in time, perhaps late, surely in time.
+        (STEPS, 8.5, "skipped", ""),
+        (STEPS, 9.5, "skipped", ACROSS),
+        (STEPS, 11.0, "ok", ACROSS),
+        (STEPS, 12.5, "ok", ""),
+        # What fewer sequences than four take was not measured.
+        ({4: 12.0, 8: 14.0}, 8.5, "skipped", UNBRACKETED),
+    ],
+)
+def test_whether_a_target_is_kept_may_be_open(curve, steps, tpot_ms, status, flag):
+    (row,) = at(curve(steps), tpot_ms)
+    assert row.status == status
+    assert [each for each in row.flags if each in OPEN] == ([flag] if flag else [])
 
 
 def test_a_larger_batch_that_ran_faster_counts(curve):
