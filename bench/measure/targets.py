@@ -18,7 +18,7 @@ from bench.measure.rows import USABLE_MEMORY, modelled_rows, price_step
 from bench.operators.cost import read_cost
 from bench.operators.interface import Step
 from bench.results.record import Row
-from bench.results.target import ACROSS, Target, asked_of, flagged, missed, named_by, unsure
+from bench.results.target import ACROSS, NO_LIMITS, Target, asked_of, flagged, missed, named_by, unsure
 from bench.units import as_given, seconds
 from bench.workloads.schema import Case
 
@@ -94,7 +94,7 @@ def _at(case: Case, device: str, targets: list[Target], label: str) -> list[Row]
     swept: Swept | None = None
     for limits, limit_s, reason in asked_of(case.phase, case.model, targets):
         if reason:
-            rows += [missed(row, limits, reason, label) for row in modelled_rows(case, device)]
+            rows += [missed(row, limits, reason, label, NO_LIMITS) for row in modelled_rows(case, device)]
             continue
         try:
             swept = swept or sweep(case, device)

@@ -15,8 +15,8 @@ from bench.results.compare import Operand, basis_of, is_measured, one_sided, rat
 from bench.results.doubt import doubt
 from bench.results.reading import Interval, reading, reading_of_many, together
 from bench.results.record import Row
-from bench.results.target import ACROSS, OPEN
-from bench.results.verdict import AXES, WHY_NONE, Axis, Verdict, worst
+from bench.results.target import ACROSS, NO_LIMITS, OPEN
+from bench.results.verdict import AXES, NEITHER, WHY_NONE, Axis, Verdict, worst
 
 # A package of two devices has twice the users at the same batch per device, each of whom may wait longer for a token.
 SAME_BATCH = "same batch per device, not the same service"
@@ -112,7 +112,27 @@ def verdicts_at(a: Operand, b: Operand) -> list[Verdict]:
             found += filter(None, [_read(AT_TARGET[x.phase], x.case_id, [(x, y)], a, b)])
         elif {x.status, y.status} == {"ok", "skipped"}:
             found.append(_only_one(x, y, a, b))
+        elif x.status == y.status == "skipped" and NO_LIMITS not in (*x.flags, *y.flags):
+            found.append(_neither(x, y, a, b))
     return found
+
+
+def _neither(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
+    """Both sides are too slow or too small for a target: what they yield at the same batch is no answer to it."""
+    measure = AT_TARGET[x.phase]
+    front = "" if is_measured(x) and is_measured(y) else "estimated: "
+    told = doubt(x, y) or _why_open(x, y)
+    return Verdict(
+        axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, per=_per(a, b),
+        target=x.case_id, a_source=source_of(x), b_source=source_of(y), a_doubt=doubt(x), b_doubt=doubt(y),
+        reading=f"{front}cannot tell: {told}" if told else f"{front}{NEITHER}",
+        source=worst(source_of(x), source_of(y)), why=f"{a.label}: {x.reason}; {b.label}: {y.reason}",
+    )  # fmt: skip
+
+
+def _why_open(x: Row, y: Row) -> str:
+    """Why it is open which of two rows keeps their target, or ""."""
+    return next((words for flag, words in OPEN.items() if flag in x.flags or flag in y.flags), "")
 
 
 def _only_one(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
@@ -121,7 +141,7 @@ def _only_one(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
     can, cannot = (a, y) if x.status == "ok" else (b, x)
     front = "" if is_measured(x) and is_measured(y) else "estimated: "
     told = doubt(cannot)
-    why_open = next((words for flag, words in OPEN.items() if flag in x.flags or flag in y.flags), "")
+    why_open = _why_open(x, y)
     # What others slowed down may well be in time without them; what is in time beside others is without them, too.
     words = f"{front}cannot tell: {told or why_open}" if told or why_open else f"{front}only {can.label} can"
     reasons = [f"{(b if can is a else a).label}: {cannot.reason}"]

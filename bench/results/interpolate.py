@@ -15,7 +15,18 @@ import msgspec
 from bench.results.compare import INTERPOLATED
 from bench.results.normalize import fill_rates
 from bench.results.record import Row
-from bench.results.target import ACROSS, UNBRACKETED, Asked, Target, asked_of, flagged, missed, named_by, unsure
+from bench.results.target import (
+    ACROSS,
+    NO_LIMITS,
+    UNBRACKETED,
+    Asked,
+    Target,
+    asked_of,
+    flagged,
+    missed,
+    named_by,
+    unsure,
+)
 from bench.units import seconds
 
 # Between measured batches this near to each other nothing is read off: the lower one stands as it was measured.
@@ -75,7 +86,7 @@ def _at(family: dict[int, Row], asked: Asked) -> Row:
     first, last = next(iter(family.values())), list(family.values())[-1]
     limits, limit_s, why = asked
     if why:
-        return missed(first, limits, why)
+        return missed(first, limits, why, flag=NO_LIMITS)
     inside, beyond = bracket(family, limit_s)
     if inside is None:
         smallest = "a batch of 1" if first.batch == 1 else f"the smallest measured batch, {first.batch},"

@@ -24,6 +24,8 @@ PATTERN = "targets/*.toml"
 HOW = "write tpot=50ms, ttft=2s, 30tok/s/user, several with commas, or a name such as mlperf-interactive"
 # Flags of rows of which it is open whether they keep a target, with the words of a verdict that would rest on it.
 ACROSS, UNBRACKETED = "across the target", "not measured far enough"
+# The flag of a row whose model a named target says nothing of.
+NO_LIMITS = "no limits"
 OPEN = {ACROSS: "an interval reaches across the target", UNBRACKETED: UNBRACKETED}
 _LIMIT = re.compile(r"^(?:(tpot|ttft)=)?(\d{1,9}(?:\.\d{1,9})?)(ms|s|tok/s/user|tok/s)$")
 

@@ -90,6 +90,7 @@ class Verdict(msgspec.Struct, kw_only=True):
         return self.a_doubt or self.b_doubt
 
 
+NEITHER = "neither can"
 WHY_NONE = {
     "throughput": "no case of both sides yields tokens",
     "latency": "no case was timed on both sides",
@@ -135,8 +136,12 @@ def _in_words(read: Sequence[Verdict]) -> str:
         return f"{front}{first.a if a else first.b} better on {a or b} of {n} readings" + _rest(n - (a or b))
     if all(verdict.reading.endswith(f"equal within {EQUAL:.0%}") for verdict in read):
         return f"{front}equal within {EQUAL:.0%} on all {n} readings"
+    if all(verdict.reading.endswith(NEITHER) for verdict in read):
+        return f"{front}{NEITHER} on {n} readings"
     if all(verdict.interval is None for verdict in read):
-        words = {verdict.reading.rpartition("cannot tell: ")[2] for verdict in read}
+        words = {
+            verdict.reading.rpartition("cannot tell: ")[2] for verdict in read if not verdict.reading.endswith(NEITHER)
+        }
         return basis.cannot_tell(f": {words.pop() if len(words) == 1 else 'no interval'} on {n} readings")
     return basis.cannot_tell(f" apart on {n} readings")
 
@@ -161,7 +166,7 @@ def _at(prices: Sequence[EqualPrice]) -> str:
 
 
 def _side(verdict: Verdict) -> int | None:
-    if verdict.reading.endswith(tuple(OPEN.values())):
+    if verdict.reading.endswith((NEITHER, *OPEN.values())):
         return None
     if verdict.ratio is None:
         return 0 if verdict.reading.endswith(f"only {verdict.a} can") else 1

@@ -14,7 +14,7 @@ from bench.results.axes import (
     verdicts_at,
 )  # fmt: skip
 from bench.results.compare import Operand
-from bench.results.target import ACROSS, UNBRACKETED
+from bench.results.target import ACROSS, NO_LIMITS, UNBRACKETED
 from bench.results.verdict import AXES, summary
 
 
@@ -128,6 +128,26 @@ def test_no_side_alone_keeps_a_target_while_it_is_open_on_the_other_or_on_itself
     assert summary("throughput", [only]) == words
     more = {ACROSS: ["; A may be late, by the interval of its own", "; by its interval it may be in time"][side]}
     assert only.why == "B: takes 60 ms" + more.get(flag, "")
+
+
+def test_a_target_that_neither_keeps_is_answered_and_not_with_the_yield_at_the_same_batch(decode):
+    # What was measured at the same batch on both sides counts beside it: it is surer than what is modelled.
+    modelled = {"source": "modelled", "tier": "sheet"}
+    same = (operand("A", decode(200.0, **modelled)), operand("B", decode(100.0, **modelled)))
+    late = decode(case_id="x[tpot<=1ms]", status="skipped", reason="takes 60 ms", step_s=None, **modelled)
+    in_time = (operand("A", late), operand("B", late))
+    found = [v for v in every_verdict(*same, in_time) if v.axis == "throughput"]
+    assert [(v.reading, v.counted) for v in found] == [
+        ("estimated: neither can", True), ("estimated: A better by 2.00x", False),
+    ]  # fmt: skip
+    assert found[0].why == "A: takes 60 ms; B: takes 60 ms"
+    assert summary("throughput", found) == "estimated: neither can"
+    assert summary("throughput", [found[0]] * 2) == "estimated: neither can on 2 readings"
+
+
+def test_a_name_that_sets_no_limits_for_a_model_is_no_target_that_neither_keeps(decode):
+    row = decode(case_id="x[mlperf-server]", status="skipped", step_s=None, flags=[NO_LIMITS])
+    assert verdicts_at(operand("A", row), operand("B", row)) == []
 
 
 def test_readings_that_are_open_are_counted_with_those_that_cannot_be_told(decode):
