@@ -23,6 +23,7 @@ from bench.workloads.demand import Demand
 
 DAY_S = 86_400
 JOULES_PER_KWH = 3.6e6
+WHOLE_GROUPS = "whole groups"
 
 
 def fleets(demand: Demand, supplies: list[Supply], prices: Prices | None = None, name: str = "demand") -> Fleets:
@@ -89,7 +90,7 @@ def pool(demand: Demand, capacity: Capacity) -> Pool:
         Factor(name="day profile", share=mean / peak,
                text=f"{three_digits(mean)} requests/s on average, {three_digits(peak)} in the busiest part of the day"),
         Factor(name="headroom", share=1 - demand.headroom, text=f"{percent(demand.headroom)} kept free at the peak"),
-        Factor(name="whole groups", share=min(1.0, peak_busy / (1 - demand.headroom)),
+        Factor(name=WHOLE_GROUPS, share=min(1.0, peak_busy / (1 - demand.headroom)),
                text=f"devices come in groups of {capacity.group}"),
     ]  # fmt: skip
     if capacity.target_share is not None:
@@ -184,7 +185,15 @@ def _cheapest(found: list[Fleet], way: cost.Way) -> Cheapest:
     apart = f"; cannot be told apart from: {', '.join(near)}" if near else ""
     if len(priced) == 1:
         return Cheapest(way=way, label=None, reading=f"only {best.label} has a cost, {front}{amount}{without}")
-    return Cheapest(way=way, label=best.label, reading=f"{front}{best.label}, {amount}{apart}{without}")
+    small = list(dict.fromkeys(each.label for each, _ in priced if any(map(_smallest, each.pools))))
+    floor = f"; sizes set by the smallest deployment and not by the load: {', '.join(small)}" if small else ""
+    return Cheapest(way=way, label=best.label, reading=f"{front}{best.label}, {amount}{apart}{floor}{without}")
+
+
+def _smallest(pool: Pool) -> bool:
+    """Whether a pool is a single group of several devices that the load fills less than half."""
+    load = next(each.share for each in pool.factors if each.name == WHOLE_GROUPS)
+    return pool.devices == pool.capacity.group > pool.capacity.devices_per_package and load < 0.5
 
 
 def _first_reason(found: list[Fleet], way: cost.Way) -> str:

@@ -231,6 +231,19 @@ def test_the_cheapest_fleet_is_named_with_those_that_cannot_be_told_from_it(dema
     )
 
 
+@pytest.mark.parametrize(("group", "told"), [(26, True), (24, False)])
+def test_a_fleet_whose_size_is_that_of_its_smallest_deployment_is_told(demand, prices, solved, group, told):
+    """20/s x 0.5 s / 0.8 = 12.5 devices: less than half of a group of 26, more than half of one of 24."""
+    solved({
+        ("prefill", "a"): capacity("a", "prefill"), ("decode", "a"): capacity("a"),
+        ("prefill", "b"): capacity("b", "prefill"), ("decode", "b"): capacity("b", group=group),
+    })  # fmt: skip
+    found = fleets(demand, [Supply("a", "a"), Supply("b", "b")], prices)
+    rental = {each.way: each.reading for each in found.cheapest}["rental"]
+    words = "; sizes set by the smallest deployment and not by the load: b, prefill a, decode b"
+    assert rental.endswith(words) is told
+
+
 def test_modelled_fleets_of_the_shipped_demand_serve_it(prices):
     from bench.workloads.demand import find_demand, load_demand
 
