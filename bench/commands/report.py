@@ -13,7 +13,7 @@ import click
 
 from bench import project
 from bench.commands import options
-from bench.errors import DefinitionError, listed
+from bench.errors import DefinitionError, listed, nearest
 from bench.report.document import Report
 from bench.report.sides import Part, Side
 from bench.report.terminal import emit
@@ -151,6 +151,9 @@ def _extra(sides: list[Side], prices: str | None, demand: str | None, show: bool
         from bench.results.prices import check_devices, example_prices, load_prices
 
         path = example_prices() if prices == "example" else Path(prices)
+        if path.suffix != ".toml" and not path.exists():
+            hint = nearest(prices, ["example"]) or "; name a prices file, or example for the shipped one"
+            raise DefinitionError(f"--prices: '{project.shown(path)}' is not there{hint} (see: docs/cost-and-fleet.md)")
         loaded = load_prices(path)
         check_devices(loaded, [*known_sheets(), *(side.device for side in sides)], project.shown(path))
         # A device that was measured is called cuda:0 and the like; its price is that of the sheet it matched.

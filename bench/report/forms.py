@@ -15,10 +15,13 @@ from bench.report.parts.glance import sentence, shortened
 from bench.report.rows import FORMULA_STARTS
 from bench.report.terminal import markdown as table_markdown
 from bench.results.verdict import AXES, summary
+from bench.units import counted
 
 CSV_COLUMNS = (
     "section", "table", "row", "column", "text", "value", "unit", "source", "low", "high", "note", "citation", "doubt",
 )  # fmt: skip
+# Cases listed under a reason; as many as on the page.
+MOST_NOT_RUN = 200
 _MARKED = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>#|"})
 
 
@@ -92,7 +95,12 @@ def _back_matter(report: Report) -> list[str]:
         lines += ["Not the same on all sides:", ""]
         lines += [f"- {escaped(line[0])}: {escaped(' | '.join(line[1:]))}" for line in report.differences] + [""]
     lines += ["## Not run, or without a number", ""]
-    lines += [f"- {escaped(each.system)}, {len(each.cases)}: {escaped(each.reason)}" for each in report.not_run] + [""]
+    for each in report.not_run:
+        lines.append(f"- {escaped(each.system)}, {counted(len(each.cases), 'case')}: {escaped(each.reason)}")
+        lines += [f"  - {escaped(case)}" for case in each.cases[:MOST_NOT_RUN]]
+        more = len(each.cases) - MOST_NOT_RUN
+        lines += [f"  - and {more:,} more, in the JSON"] if more > 0 else []
+    lines += [""] if report.not_run else ["Everything that was asked for has a number.", ""]
     if report.assumptions:
         lines += ["## Assumptions", ""]
         lines += [

@@ -134,6 +134,7 @@ def test_hostile_strings_stay_strings_in_every_form(
         ((), "no run files; make one with: bench run"),
         (("h100-sxm", "--at", "soon"), "--at: 'soon' is not a target"),
         (("h100-sxm", "--prices", "none.toml"), "none.toml: cannot be read"),
+        (("h100-sxm", "--prices", "exampel"), "--prices: 'exampel' is not there; did you mean 'example'?"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_nothing_is_written(

@@ -4,10 +4,11 @@ import csv
 import io
 import json
 
+import msgspec
 import pytest
 
-from bench.report.document import every_table
-from bench.report.forms import CSV_COLUMNS, as_csv, as_json, as_markdown, escaped, guarded
+from bench.report.document import NotRun, every_table
+from bench.report.forms import CSV_COLUMNS, MOST_NOT_RUN, as_csv, as_json, as_markdown, escaped, guarded
 
 
 def lines(report):
@@ -63,3 +64,15 @@ def test_markdown_has_every_section_verdict_and_table(reported):
 
 def test_json_is_the_document(reported):
     assert json.loads(as_json(reported))["id"] == reported.id
+
+
+def test_markdown_lists_every_case_without_a_number_under_its_reason(reported):
+    held = msgspec.structs.replace(
+        reported, not_run=[NotRun(system="a", reason="too [big]", cases=["c[b=1]", "c[b=2]"])]
+    )
+    text = as_markdown(held)
+    assert "- a, 2 cases: too \\[big\\]\n  - c\\[b=1\\]\n  - c\\[b=2\\]\n" in text
+    many = [NotRun(system="a", reason="big", cases=[f"c{n}" for n in range(MOST_NOT_RUN + 2)])]
+    assert "\n  - and 2 more, in the JSON\n" in as_markdown(msgspec.structs.replace(reported, not_run=many))
+    nothing = as_markdown(msgspec.structs.replace(reported, not_run=[]))
+    assert "## Not run, or without a number\n\nEverything that was asked for has a number.\n" in nothing
