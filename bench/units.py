@@ -44,6 +44,11 @@ def three_digits(value: float) -> str:
     return f"{value:.2e}"
 
 
+def times(value: float) -> str:
+    """Return a ratio with two decimals, and below a tenth with three digits: 1.67x, 0.60x, 0.00266x."""
+    return f"{value:,.2f}x" if not 0 < abs(value) < 0.1 else f"{three_digits(value)}x"
+
+
 def scaled(value: float | None, unit: str) -> str:
     """Return a base-unit value with a decimal prefix, for example 9.894e14 "FLOP/s" as "989 TFLOP/s"."""
     if value is None:

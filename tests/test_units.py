@@ -16,6 +16,7 @@ from bench.units import (
     seconds,
     short_count,
     three_digits,
+    times,
 )
 
 
@@ -212,3 +213,18 @@ def test_a_limit_is_written_as_it_was_given(value, text):
 )  # fmt: skip
 def test_one_of_a_thing_is_no_plural(words, text):
     assert counted(*words) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (1.674, "1.67x"),
+        (0.6, "0.60x"),
+        (0.1, "0.10x"),
+        (0.0372, "0.0372x"),
+        (0.00266, "0.00266x"),
+        (1234.5, "1,234.50x"),
+    ],
+)
+def test_a_small_ratio_keeps_its_digits(ratio, text):
+    assert times(ratio) == text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.report.document import Cell, Interval, Table
 from bench.results import doubt
-from bench.units import MISSING, percent, scaled, seconds, three_digits
+from bench.units import MISSING, percent, scaled, seconds, three_digits, times
 
 # What stands before a number that was not measured.
 MARKS = {"modelled": "~", "published": "^", "interpolated": "≈", "assumed": "*"}
@@ -63,7 +63,7 @@ def number(value: float, unit: str) -> str:
     if unit == "1" and value == round(value):
         return f"{value:,.0f}"
     if unit == "x":
-        return f"{value:,.2f}x"
+        return times(value)
     return three_digits(value) + ("" if unit in ("", "1") else f" {unit}")
 
 

@@ -8,7 +8,7 @@ from bench.results.axes import SAME_BATCH, every_verdict
 from bench.results.compare import Compared, Comparison, Operand
 from bench.results.doubt import MARK, explained
 from bench.results.verdict import AXES, Verdict, summary
-from bench.units import MISSING, seconds, three_digits
+from bench.units import MISSING, seconds, three_digits, times
 
 MARKS = {"modelled": "~", "published": "^", "interpolated": "≈"}
 KINDS = {"prompt_tokens_per_s": "prompt tok/s", "output_tokens_per_s": "output tok/s", "step_s": "step time"}
@@ -159,7 +159,7 @@ def _step(line: Compared) -> str:
 def _ratio(line: Compared) -> str:
     if line.ratio is None:
         return MISSING
-    return f"{MARK if line.a_doubt or line.b_doubt else ''}{line.ratio:,.2f}x"
+    return f"{MARK if line.a_doubt or line.b_doubt else ''}{times(line.ratio)}"
 
 
 def _mark(source: str, in_doubt: str) -> str:

@@ -17,6 +17,7 @@ from bench.results.reading import Interval, reading, reading_of_many, together
 from bench.results.record import Row
 from bench.results.target import ACROSS, NO_LIMITS, OPEN
 from bench.results.verdict import AXES, NEITHER, WHY_NONE, Axis, Verdict, worst
+from bench.units import times
 
 # A package of two devices has twice the users at the same batch per device, each of whom may wait longer for a token.
 SAME_BATCH = "same batch per device, not the same service"
@@ -238,7 +239,7 @@ def _read(
         ends = one_sided(x, y, metric)
         if ends is not None:
             verdict.why = (
-                f"{ends[0]:,.2f}x to {ends[1]:,.2f}x by the interval of {a.label if x.interval else b.label} alone"
+                f"{times(ends[0])} to {times(ends[1])} by the interval of {a.label if x.interval else b.label} alone"
             )
         return verdict
     values = list(ratios.values())

@@ -20,7 +20,7 @@ const words = (() => {
   const number = (value, unit) => {
     if (!Number.isFinite(value)) return "-";
     if (unit === "share") return `${(value * 100).toFixed(value * 100 < 10 ? 1 : 0)}%`;
-    if (unit === "x") return `${grouped(value.toFixed(2))}x`;
+    if (unit === "x") return `${value > 0 && value < 0.1 ? threeDigits(value) : grouped(value.toFixed(2))}x`;
     if (unit === "1" && Number.isInteger(value)) return grouped(value.toFixed(0));
     return threeDigits(value) + (unit && unit !== "1" ? ` ${unit}` : "");
   };

@@ -11,7 +11,7 @@ from bench.report.rows import short_names
 from bench.results.doubt import MARK, left_out
 from bench.results.reading import EQUAL
 from bench.results.verdict import EqualPrice, Verdict
-from bench.units import counted
+from bench.units import counted, times
 
 MOST_TOLD = 6
 
@@ -85,7 +85,7 @@ def sentence(verdict: Verdict, names: dict[str, str]) -> str:
     spread = f", {cells.interval_text(verdict.interval, 'x')}" if verdict.interval else ""
     spread = spread or (f"; {verdict.why}" if verdict.why else "")
     in_doubt = MARK if verdict.doubt else ""
-    return f"{verdict.reading} (ratio {in_doubt}{verdict.ratio:,.2f}x{spread}): {what}"
+    return f"{verdict.reading} (ratio {in_doubt}{times(verdict.ratio)}{spread}): {what}"
 
 
 def what_of(verdict: Verdict, names: dict[str, str]) -> str:
@@ -116,7 +116,7 @@ def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str) -> 
         table.notes = ["Throughput at the same batch is left out of the verdict where service targets were read."]
     for v in verdicts:
         short = short_names(list(v.cases))[0]
-        listing = "; ".join(f"{short[case]} {ratio:.2f}x" for case, ratio in v.cases.items())
+        listing = "; ".join(f"{short[case]} {times(ratio)}" for case, ratio in v.cases.items())
         table.rows.append([
             v.axis, v.metric, names.get(v.target, v.target), v.per,
             _side(v, v.a_value, v.a_source, v.a_doubt, v.a_id), _side(v, v.b_value, v.b_source, v.b_doubt, v.b_id),
@@ -132,7 +132,7 @@ def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str) -> 
 def _left_out(verdict: Verdict) -> str:
     """The cases in doubt that a mean is not of."""
     short = short_names(list(verdict.left_out))[0]
-    told = "; ".join(f"{short[case]} {MARK}{ratio:.2f}x" for case, (ratio, _) in verdict.left_out.items())
+    told = "; ".join(f"{short[case]} {MARK}{times(ratio)}" for case, (ratio, _) in verdict.left_out.items())
     return f"{left_out((word for _, word in verdict.left_out.values()), 'case')} ({told})"
 
 
