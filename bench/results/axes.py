@@ -125,9 +125,9 @@ def _neither(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
     told = doubt(x, y) or _why_open(x, y)
     return Verdict(
         axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, per=_per(a, b),
-        target=x.case_id, a_source=source_of(x), b_source=source_of(y), a_doubt=doubt(x), b_doubt=doubt(y),
+        target=x.case_id, a_source=_known(x), b_source=_known(y), a_doubt=doubt(x), b_doubt=doubt(y),
         reading=f"{front}cannot tell: {told}" if told else f"{front}{NEITHER}",
-        source=worst(source_of(x), source_of(y)), why=f"{a.label}: {x.reason}; {b.label}: {y.reason}",
+        source=worst(_known(x), _known(y)), why=f"{a.label}: {x.reason}; {b.label}: {y.reason}",
     )  # fmt: skip
 
 
@@ -151,11 +151,16 @@ def _only_one(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
     return Verdict(
         axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, per=_per(a, b),
         target=x.case_id, a_value=getattr(x, measure.metric), b_value=getattr(y, measure.metric),
-        a_source=source_of(x), b_source=source_of(y), reading=words,
+        a_source=_known(x), b_source=_known(y), reading=words,
         a_doubt=told if cannot is x else "", b_doubt=told if cannot is y else "",
-        source=worst(source_of(x), source_of(y)),
+        source=worst(_known(x), _known(y)),
         why="; ".join(reasons),
     )  # fmt: skip
+
+
+def _known(row: Row) -> str:
+    """Where a row's numbers come from; what is not priced at all, too large for the memory, is known by its sheet."""
+    return "modelled:sheet" if row.source == "modelled" and row.tier is None else source_of(row)
 
 
 def bought(side: Operand) -> str:

@@ -145,6 +145,15 @@ def test_a_target_that_neither_keeps_is_answered_and_not_with_the_yield_at_the_s
     assert summary("throughput", [found[0]] * 2) == "estimated: neither can on 2 readings"
 
 
+@pytest.mark.parametrize("other", ["ok", "skipped"])
+def test_what_does_not_fit_the_memory_was_priced_by_no_tier_and_is_told_all_the_same(decode, other):
+    large = decode(case_id="x[1]", status="skipped", reason="needs 76 GB", step_s=None, source="modelled", tier=None)
+    second = decode(case_id="x[1]", status=other, reason="late", source="modelled", tier="calibrated")
+    (told,) = verdicts_at(operand("A", large), operand("B", second))
+    assert told.reading == ("estimated: only B can" if other == "ok" else "estimated: neither can")
+    assert (told.source, told.a_source, told.b_source) == ("modelled:sheet", "modelled:sheet", "modelled:calibrated")
+
+
 def test_a_name_that_sets_no_limits_for_a_model_is_no_target_that_neither_keeps(decode):
     row = decode(case_id="x[mlperf-server]", status="skipped", step_s=None, flags=[NO_LIMITS])
     assert verdicts_at(operand("A", row), operand("B", row)) == []
