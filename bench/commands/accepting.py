@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import datetime
+import shlex
 import sys
 from pathlib import Path
 
 from bench import project
-from bench.commands.checking import Request, judged_before
+from bench.commands.against import DEFAULT
+from bench.commands.checking import Request, first_look, judged_before
 from bench.errors import ResultError, listed
 from bench.project import matches
 from bench.report.gate import words
 from bench.report.terminal import emit
 from bench.results.gate import baseline_file as stored
-from bench.results.gate.baseline import LEAST_CHANGE, change_of
+from bench.results.gate.baseline import LEAST_CHANGE, Accepted, Baseline, change_of
 from bench.results.gate.document import Checked, Finding
 from bench.results.gate.gather import Gathered, Key
+from bench.results.gate.metrics import KEPT
+from bench.results.gate.verdict import Judged
 from bench.units import percent
 
 # Verdicts that chance alone may have made, as long as no second look confirms them.
@@ -25,21 +29,30 @@ OPEN = ("regressed", "cannot tell", "learning")
 def accept(path: Path, pattern: str, reason: str, run: str, gathered: Gathered, *, force: bool) -> None:
     """Accept what a run shows in the baseline at `path`, and print each change with what the run's check found.
 
-    Where no check of the run is kept, a first look is made now. What is the same is left alone, unless `force`.
-    Raises: ResultError where nothing has changed, no case matches, or a file cannot be read or written.
+    The ratio is that of the check's pairs with the baseline's commit, where it made some; else the first look's, which
+    is made now where no check of the run is kept. What is the same is left alone, unless `force`.
+    Raises: ResultError where nothing has changed, no case matches, the check is of another state of the baseline, or a
+    file cannot be read or written.
     """
-    checked, _ = judged_before(Request((run,), (path.stem,)))
     when = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     with stored.locked(path):
         baseline = stored.load(path)
-        found = baseline.accept(pattern, gathered, reason, when, () if force else _unchanged(checked, gathered))
+        checked, kept = judged_before(Request((run,), (path.stem,)))
+        done = _accepted_since(checked, baseline, pattern, run) if kept else {}
+        leave = {*done, *(() if force else _unchanged(checked, gathered))}
+        found = baseline.accept(pattern, gathered, reason, when, leave, _of_pairs(checked))
         if not found:
-            raise ResultError(_nothing(checked, pattern, path.stem, force=force))
+            raise ResultError(
+                _again(done, run, path.stem) if done else _nothing(checked, pattern, path.stem, force=force)
+            )
         stored.save(baseline, path)
     said = {one.key: one for one in checked.findings}
     for each in found:
+        by = "" if each.ratio is None else f" by the {each.by}"
         told = _said(said.get(each.key))
-        emit(f"accepted  {each.case_id} {each.metric} on {each.device}: {change_of(each)}; {told}")
+        emit(f"accepted  {each.case_id} {each.metric} on {each.device}: {change_of(each)}{by}; {told}")
+    if done:
+        emit(f"! {_again(done, run, path.stem)}", sys.stderr)
     unsure = dict.fromkeys(each.case_id for each in found if each.ratio is not None and _is_open(said.get(each.key)))
     if unsure:
         emit(
@@ -48,6 +61,54 @@ def accept(path: Path, pattern: str, reason: str, run: str, gathered: Gathered, 
             sys.stderr,
         )
     emit(f"{project.shown(path)}: kept with the reason; commit it", sys.stderr)
+
+
+def _of_pairs(checked: Checked) -> dict[Key, float]:
+    """Return the ratios that rest on pairs: whatever chose a metric for them, they know nothing of it."""
+    return {
+        one.key: one.second.ratio
+        for one in checked.findings
+        if one.second is not None and one.second.ratio is not None and one.second.why and one.second.why.paired
+    }
+
+
+def _accepted_since(checked: Checked, baseline: Baseline, pattern: str, run: str) -> dict[Key, Accepted]:
+    """Return what was accepted since a check was made: its ratio is of the level before, and must not count twice.
+
+    Raises: ResultError where the baseline or the run changed otherwise.
+    """
+    request = Request((run,), (checked.baseline.label,), metrics=tuple(KEPT))
+    now = {one.key: one.first for one in first_look(request).findings}
+    found = {}
+    for one in checked.findings:
+        if not matches(one.case_id, pattern) or one.first is None or _levels(one.first) == _levels(now.get(one.key)):
+            continue
+        last = next((each for each in reversed(baseline.accepted) if each.key == one.key), None)
+        if last is None or last.when < checked.created or last.run != checked.candidate.label:
+            raise ResultError(
+                f"{one.case_id} {one.metric}: the baseline '{baseline.name}' or the run has changed since the check of"
+                f" {checked.created}, which says nothing of what they are now; check again, then accept:"
+                f" {_check(run, baseline.name)}"
+            )
+        found[one.key] = last
+    return found
+
+
+def _levels(one: Judged | None) -> tuple[float | None, float | None]:
+    return (None, None) if one is None else (one.baseline, one.candidate)
+
+
+def _again(done: dict[Key, Accepted], run: str, name: str) -> str:
+    (_, case_id, metric), one = next(iter(done.items()))
+    more = f" and {len(done) - 1} more" if len(done) > 1 else ""
+    return (
+        f"{case_id} {metric}{more}: {change_of(one)} of this check was accepted at {one.when} ({one.reason}), and does"
+        f" not count twice; what is left of it is told by: {_check(run, name)}"
+    )
+
+
+def _check(run: str, name: str) -> str:
+    return shlex.join(["bench", "check", run, *([] if name == DEFAULT else ["-b", name])])
 
 
 def _unchanged(checked: Checked, candidate: Gathered) -> set[Key]:

@@ -32,7 +32,7 @@ from bench.units import parse_share
 from bench.workloads.schema import Gate
 from bench.workloads.sweep import known_workloads
 
-__all__ = ["Asked", "Request", "check_runs", "judged_before"]
+__all__ = ["Asked", "Request", "check_runs", "first_look", "judged_before"]
 
 # Memory moves with a library's version by a per cent or two; that is no news.
 MEMORY_FLOOR = 0.05
@@ -115,7 +115,12 @@ def judged_before(asked: Request) -> tuple[Checked, bool]:
         and (not asked.baselines or [kept.baseline.label] == list(asked.baselines))
     ):
         return kept, True
-    return _document(asked, _first_look(asked), Looked()), False
+    return first_look(asked), False
+
+
+def first_look(asked: Request) -> Checked:
+    """Return what a first look at the runs says now; nothing is measured."""
+    return _document(asked, _first_look(asked), Looked())
 
 
 @contextlib.contextmanager

@@ -100,13 +100,15 @@ def test_what_is_accepted_is_told_with_what_the_check_found(bench, wrote, saved)
     done = bench("baseline", "accept", "tiny", "--reason", "exact rounding")
     assert done.code == 0
     # No check was made of it; the other case is 0.5 % slower, which is no change.
-    assert done.out == f"accepted  {CASE} step_s on cpu: +6.0%; regressed at +6.0% (second look: none)\n"
+    assert (
+        done.out == f"accepted  {CASE} step_s on cpu: +6.0% by the first look; regressed at +6.0% (second look: none)\n"
+    )
     assert f"! no second look confirms {CASE}" in done.err
 
 
 @pytest.mark.parametrize(("second", "code", "said", "warned"), [
-    ({"confirmed": "confirmed"}, 0, "+6.0%; regressed at +6.0% (second look: confirmed)", False),
-    ({"confirmed": "not run"}, 0, "+6.0%; regressed at +6.0% (second look: not run)", True),
+    ({"confirmed": "confirmed"}, 0, "+6.0% by the first look; regressed at +6.0% (second look: confirmed)", False),
+    ({"confirmed": "not run"}, 0, "+6.0% by the first look; regressed at +6.0% (second look: not run)", True),
     ({"confirmed": "withdrawn", "verdict": "same"}, 2, "", False),
 ])  # fmt: skip
 def test_what_the_second_look_found_decides_what_can_be_accepted(
@@ -125,6 +127,75 @@ def test_what_the_second_look_found_decides_what_can_be_accepted(
     bench("baseline", "save", "other", "results/runs/01-old.json")
     other = bench("baseline", "accept", CASE, "--reason", "x", "-b", "other")
     assert "(second look: none)" in other.out
+
+
+@pytest.fixture
+def confirmed(bench, wrote, saved, tmp_path):
+    """A kept check of both cases: +6 % and +8 % by the first look, +5 % by the pairs of the first case alone."""
+    wrote("02-new", {CASE: [0.00106] * 3, OTHER: [0.00216] * 3})
+    assert bench("check", "--no-confirm").code == 1
+    kept = tmp_path / "results" / "checks" / "02-new.json"
+    document = json.loads(kept.read_text())
+    (one,) = [each for each in document["findings"] if each["case_id"] == CASE]
+    second = one["first"] | {"ratio": 1.05, "why": one["first"]["why"] | {"paired": True}}
+    one |= {"confirmed": "confirmed", "ratio": 1.05, "second": second}
+    kept.write_text(json.dumps(document))
+
+
+def accept(bench, pattern):
+    return bench("baseline", "accept", pattern, "--reason", "wanted")
+
+
+def test_what_pairs_measured_is_accepted_and_not_what_the_first_look_saw(bench, confirmed, tmp_path):
+    done = accept(bench, "tiny")
+    assert f"{CASE} step_s on cpu: +5.0% by the pairs; regressed at +5.0% (second look: confirmed)" in done.out
+    assert f"{OTHER} step_s on cpu: +8.0% by the first look; regressed at +8.0% (second look: not run)" in done.out
+    kept = json.loads((tmp_path / "results" / "baselines" / "main.json").read_text())["accepted"]
+    assert [(one["ratio"], one["by"]) for one in kept] == [
+        (1.05, "pairs"),
+        (pytest.approx(1.08, rel=1e-3), "first look"),
+    ]
+
+
+def test_one_check_is_accepted_once(bench, confirmed, tmp_path):
+    main = tmp_path / "results" / "baselines" / "main.json"
+    assert accept(bench, CASE).code == 0
+    before = main.read_bytes()
+    again = accept(bench, CASE)
+    assert (again.code, again.out, main.read_bytes()) == (2, "", before)
+    assert f"{CASE} step_s: +5.0% of this check was accepted at 2" in again.err
+    assert "(wanted), and does not count twice; what is left of it is told by: bench check results/runs/" in again.err
+    # The other case of the check is still at the level that the check saw.
+    rest = accept(bench, "tiny")
+    assert (rest.code, rest.out.count("accepted"), OTHER in rest.out) == (0, 1, True), rest.err
+    assert f"! {CASE} step_s: +5.0% of this check was accepted" in rest.err
+    assert accept(bench, "tiny").code == 2
+
+
+@pytest.mark.parametrize("change", ["grown", "pruned"])
+def test_a_check_of_another_state_of_the_baseline_accepts_nothing(bench, wrote, confirmed, tmp_path, change):
+    if change == "grown":
+        assert bench("baseline", "save", "main", wrote("03-more", {CASE: [0.0011], OTHER: [0.002]})).code == 0
+    else:
+        assert bench("baseline", "prune", "main", "--keep", "5").code == 0
+    newest = str(next((tmp_path / "results" / "runs").glob("02-new*")).relative_to(tmp_path))
+    main = tmp_path / "results" / "baselines" / "main.json"
+    before = main.read_bytes()
+    words = ("baseline", "accept", "tiny", "--reason", "wanted", "--run", newest)
+    refused = bench(*words)
+    assert (refused.code, refused.out, main.read_bytes()) == (2, "", before)
+    assert "the baseline 'main' or the run has changed since the check of 2" in refused.err
+    assert f"check again, then accept: bench check {newest}" in refused.err
+    bench("check", newest, "--no-confirm")
+    assert bench(*words).code == 0
+
+
+def test_a_run_that_the_baseline_took_in_can_still_be_accepted_by_its_check(bench, confirmed, tmp_path):
+    assert bench("baseline", "save", "main").code == 0
+    done = accept(bench, CASE)
+    assert (done.code, "+5.0% by the pairs" in done.out) == (0, True), done.err
+    (one,) = json.loads((tmp_path / "results" / "baselines" / "main.json").read_text())["accepted"]
+    assert all(label.startswith("01-old") for label in one["before"])
 
 
 def test_a_change_that_nothing_confirms_is_accepted_aloud(bench, wrote, tmp_path):
@@ -146,7 +217,7 @@ def test_what_did_not_change_is_not_accepted_but_by_force(bench, wrote, saved, t
     assert f"{CASE} step_s: same at +0.8%" in refused.err
     assert "bench baseline save main; --force" in refused.err
     forced = bench("baseline", "accept", CASE, "--reason", "x", "--force")
-    assert (forced.code, "+0.8%; same at +0.8%" in forced.out) == (0, True)
+    assert (forced.code, "+0.8% by the first look; same at +0.8%" in forced.out) == (0, True)
     empty = bench("baseline", "accept", OTHER, "--reason", "x", "--force")
     assert (empty.code, "a change below 0.5% moves no level" in empty.err) == (2, True)
 

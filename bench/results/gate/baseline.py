@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -30,7 +30,7 @@ class Accepted(msgspec.Struct, kw_only=True):
     """A change that a person wanted: the sessions made before it count at the new level from then on.
 
     ratio: new over old level of one metric on one machine; null where what was run had changed, so that the old
-    sessions no longer say anything and were dropped.
+    sessions no longer say anything and were dropped. by: the look whose ratio it is.
     """
 
     device: str
@@ -41,6 +41,7 @@ class Accepted(msgspec.Struct, kw_only=True):
     run: str
     commit: str | None = None
     ratio: float | None = None
+    by: Literal["first look", "pairs"] = "first look"
     before: list[str] = []
 
     @property
@@ -74,11 +75,14 @@ class Baseline(Gathered, kw_only=True):
         return {one.key: f"{change_of(one)} accepted on {one.when[:10]}: {one.reason}" for one in self.accepted}
 
     def accept(
-        self, pattern: str, candidate: Gathered, reason: str, when: str, leave: Collection[Key] = ()
-    ) -> list[Accepted]:
+        self, pattern: str, candidate: Gathered, reason: str, when: str, leave: Collection[Key] = (),
+        pairs: Mapping[Key, float] | None = None,
+    ) -> list[Accepted]:  # fmt: skip
         """Accept what `candidate` shows for the cases that match a pattern (`decode*`, or a whole case id).
 
-        leave: metrics that stay at their level. Returns nothing where the level is the same.
+        leave: metrics that stay at their level. pairs: ratios from pairs with the baseline's commit; they come before
+        that of the candidate's sessions, which an alarm has chosen for being large. Returns nothing where the level is
+        the same.
         Raises: ResultError where no case of both matches, or the reason is empty.
         """
         if not reason.strip():
@@ -94,11 +98,18 @@ class Baseline(Gathered, kw_only=True):
                 f"the baseline '{self.name}' has no case that matches '{pattern}'; nothing to accept, a new case is"
                 f" added with: bench baseline save {self.name}"
             )
-        found = [one for new in chosen if new.key not in leave for one in self._accept(new, candidate, reason, when)]
+        found = [
+            one
+            for new in chosen
+            if new.key not in leave
+            for one in self._accept(new, candidate, reason, when, (pairs or {}).get(new.key))
+        ]
         self.accepted += found
         return found
 
-    def _accept(self, new: Held, candidate: Gathered, reason: str, when: str) -> list[Accepted]:
+    def _accept(
+        self, new: Held, candidate: Gathered, reason: str, when: str, of_pairs: float | None
+    ) -> list[Accepted]:  # fmt: skip
         marks = {one.label: one.machines.get(new.device) for one in [*self.sessions, *candidate.sessions]}
         mark = {marks[label] for label in new.values}
         now = candidate.sessions[-1]
@@ -114,10 +125,10 @@ class Baseline(Gathered, kw_only=True):
         before = [label for label in same.values if marks[label] in mark and label not in new.values]
         if not before:
             return [made] if other else []
-        ratio = _typical(new.values.values()) / _typical(same.values[label] for label in before)
+        ratio = of_pairs or _typical(new.values.values()) / _typical(same.values[label] for label in before)
         if abs(ratio - 1) < LEAST_CHANGE:
             return []
-        made.ratio, made.before = float(f"{ratio:.6g}"), before
+        made.ratio, made.by, made.before = float(f"{ratio:.6g}"), "pairs" if of_pairs else "first look", before
         return [made]
 
     def prune(self, keep: int) -> list[str]:

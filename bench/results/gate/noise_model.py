@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.results.gate.look import Rule, Values, from_pairs, from_sessions, in_doubt, look, student_t
+from bench.results.gate.look import Look, Rule, Values, from_pairs, from_sessions, in_doubt, look, student_t
 
 Flags = NDArray[np.bool_]
 SEED = 20261121
@@ -131,18 +131,18 @@ def _check(noise: Noise, plan: Plan, rule: Rule, rng: np.random.Generator, slowe
     chosen = np.flatnonzero(doubt)
     alone = np.zeros(plan.metrics, dtype=np.bool_)
     if len(chosen):
-        verdict[chosen] = _in_pairs(noise, plan, rule, rng, shift[chosen])
+        verdict[chosen] = _in_pairs(noise, plan, rule, rng, shift[chosen]).verdict
         again = _again(noise, plan, rng, shift[chosen])
         alone[chosen] = look(from_sessions(medians[chosen], again), plan.metrics, rule).verdict == "regressed"
     alarms[CONFIRMED], alarms[ALONE] = verdict == "regressed", alone
     return _Outcome(alarms, verdict == "same", verdict == "cannot tell", len(chosen))
 
 
-def _in_pairs(noise: Noise, plan: Plan, rule: Rule, rng: np.random.Generator, shift: Values) -> NDArray[np.str_]:
+def _in_pairs(noise: Noise, plan: Plan, rule: Rule, rng: np.random.Generator, shift: Values) -> Look:
     state = rng.normal(0, noise.between * math.sqrt(noise.common), (len(shift), plan.pairs))
     old = np.median(_samples(noise, state, plan.samples, rng), axis=-1)
     new = np.median(_samples(noise, state, plan.samples, rng), axis=-1) + shift[:, None]
-    return look(from_pairs(old, new), len(shift), rule).verdict
+    return look(from_pairs(old, new), len(shift), rule)
 
 
 def _again(noise: Noise, plan: Plan, rng: np.random.Generator, shift: Values) -> Values:
@@ -161,6 +161,46 @@ def _samples(noise: Noise, state: Values, samples: int, rng: np.random.Generator
         process = process + noise.slow_by * (rng.random(state.shape) < noise.slow_share)
     logs: Values = (state + process)[..., None] + rng.normal(0, noise.within, (*state.shape, samples))
     return logs
+
+
+def alarms_after_accepting(noise: Noise, checks: int, plan: Plan | None = None, seed: int = SEED) -> dict[str, float]:
+    """Return whose ratio moved the level -> share of accepted slowdowns of which the next check confirms one more.
+
+    In every check the slowdowns that pairs confirm are accepted. The next check is of new sessions of the same code,
+    and its pairs of the same two commits: nothing has changed since. Noises that drift or sit are not drawn here.
+    """
+    plan, rule = plan or Plan(), Rule()
+    rng = np.random.default_rng(seed)
+    alarms: dict[str, list[Flags]] = {"first look": [], "pairs": []}
+    shift = np.zeros(plan.metrics)
+    shift[: plan.slowed] = math.log1p(plan.slowdown)
+    for _ in range(checks):
+        old = _medians(noise, plan, plan.baseline, rng)
+        found = look(
+            from_sessions(old, _medians(noise, plan, plan.candidate, rng) + shift[:, None]), plan.metrics, rule
+        )
+        chosen = np.flatnonzero(in_doubt(found))
+        if not len(chosen):
+            continue
+        pairs = _in_pairs(noise, plan, rule, rng, shift[chosen])
+        told = (pairs.verdict == "regressed") & (chosen < plan.slowed)
+        taken, later = chosen[told], _medians(noise, plan, plan.candidate, rng) + shift[:, None]
+        for name, ratio in (("first look", found.estimate.change[taken]), ("pairs", pairs.estimate.change[told])):
+            level = np.zeros(plan.metrics)
+            level[taken] = ratio
+            again = np.flatnonzero(in_doubt(look(from_sessions(old + level[:, None], later), plan.metrics, rule)))
+            alarm = np.zeros(plan.metrics, dtype=np.bool_)
+            if len(again):
+                alarm[again] = _in_pairs(noise, plan, rule, rng, (shift - level)[again]).verdict == "regressed"
+            alarms[name].append(alarm[taken])
+    return {name: float(np.concatenate(every).mean()) for name, every in alarms.items()}
+
+
+def _medians(noise: Noise, plan: Plan, sessions: int, rng: np.random.Generator) -> Values:
+    """Return log medians (metrics, sessions) of sessions of sittings of their own."""
+    state = rng.normal(0, noise.between * math.sqrt(noise.common), (plan.metrics, sessions))
+    medians: Values = np.median(_samples(noise, state, plan.samples, rng), axis=-1)
+    return medians
 
 
 # The rules below are used on one run against the run before it, as most are, or on all samples as if of one session.

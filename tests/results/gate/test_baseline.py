@@ -35,6 +35,13 @@ def test_an_accepted_change_moves_the_level_of_what_was_before_it(base, ran):
     assert reason == "+10.0% accepted on 2026-11-22: more exact"
 
 
+def test_the_ratio_of_pairs_comes_before_that_of_the_sessions(base, ran):
+    new, _ = gather(ran("run-9", {CASE: [1.1], OTHER: [2.2]}))
+    found = base.accept("tiny", new, "why", "2026-11-22", pairs={("cpu", CASE, "step_s"): 1.05})
+    assert [(one.ratio, one.by) for one in found] == [(1.05, "pairs"), (pytest.approx(1.1), "first look")]
+    assert medians(base.leveled()) == pytest.approx([1.05] * 5)
+
+
 def test_a_second_change_is_accepted_on_top_of_the_first(base, ran):
     base.accept(CASE, gather(ran("run-8", {CASE: [1.1]}))[0], "first", "2026-11-22")
     (one,) = base.accept(CASE, gather(ran("run-9", {CASE: [1.21]}))[0], "second", "2026-11-23")

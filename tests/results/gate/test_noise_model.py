@@ -7,7 +7,17 @@ import math
 import numpy as np
 import pytest
 
-from bench.results.gate.noise_model import CONFIRMED, NAIVE, NOISES, Noise, Plan, _samples, mann_whitney, simulate
+from bench.results.gate.noise_model import (
+    CONFIRMED,
+    NAIVE,
+    NOISES,
+    Noise,
+    Plan,
+    _samples,
+    alarms_after_accepting,
+    mann_whitney,
+    simulate,
+)
 
 SMALL = Plan(metrics=20, slowed=4)
 
@@ -34,6 +44,11 @@ def test_without_noise_every_rule_sees_a_large_slowdown_and_nothing_else():
         assert found.rules[name][1] == 1.0
     assert found.rules[CONFIRMED] == (0.0, 1.0)
     assert found.slowed_same == 0.0
+
+
+def test_without_noise_an_accepted_slowdown_is_none_again_by_either_look():
+    still = Noise("still", within=1e-9, between=1e-9)
+    assert alarms_after_accepting(still, 3, SMALL) == {"first look": 0.0, "pairs": 0.0}
 
 
 def test_mann_whitney_is_scipys():

@@ -14,7 +14,18 @@ from pathlib import Path
 import pytest
 
 from bench.results.gate.look import Rule, student_t
-from bench.results.gate.noise_model import ALONE, CONFIRMED, FIRST_LOOK, NOISES, SEED, Plan, Rates, coverage, simulate
+from bench.results.gate.noise_model import (
+    ALONE,
+    CONFIRMED,
+    FIRST_LOOK,
+    NOISES,
+    SEED,
+    Plan,
+    Rates,
+    alarms_after_accepting,
+    coverage,
+    simulate,
+)
 
 sys.path.insert(0, str(Path(__file__).parent))
 import recorded
@@ -110,7 +121,19 @@ def recorded_lines() -> list[str]:
     return lines
 
 
-BLOCKS = {"rates": rates_lines, "recorded": recorded_lines, "coverage": coverage_lines}
+def accepted_lines() -> list[str]:
+    noises = [noise for noise in NOISES if not (noise.drift or noise.one_sitting)]
+    found = [alarms_after_accepting(noise, CHECKS) for noise in noises]
+    lines = [
+        "| level moved by | " + " | ".join(noise.name for noise in noises) + " |",
+        "| --- |" + " --- |" * len(noises),
+    ]
+    for name, words in (("first look", "the first look's ratio"), ("pairs", "**the pairs' ratio**")):
+        lines.append(f"| {words} | {' | '.join(f'{one[name]:.1%}' for one in found)} |")
+    return lines
+
+
+BLOCKS = {"rates": rates_lines, "recorded": recorded_lines, "coverage": coverage_lines, "accepted": accepted_lines}
 
 
 def block(name: str, text: str) -> str:
@@ -204,6 +227,16 @@ def test_the_page_shows_what_was_recorded(page):
         found = recorded.outcome(name, 40).confirmed
         assert abs(false - found[0]) < 0.3
         assert abs(seen - found[1]) < 0.08
+
+
+def test_the_page_shows_what_accepting_by_either_look_leaves_behind(page):
+    typical = [noise.name for noise in NOISES].index("typical")
+    found = alarms_after_accepting(NOISES[typical], FEWER)
+    lines = block("accepted", page).splitlines()
+    shown = [float(line.split("|")[2 + typical].strip().rstrip("%")) / 100 for line in lines[2:]]
+    # About 1,500 accepted changes: five standard errors of a share of 3 % are 2 %.
+    assert shown == [pytest.approx(found["first look"], abs=0.022), pytest.approx(found["pairs"], abs=0.01)]
+    assert shown[1] < shown[0] / 3
 
 
 def test_the_page_states_the_defaults_of_the_code(page):
