@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 import msgspec
 
@@ -36,8 +37,10 @@ from bench.workloads.schema import Case
 # With fewer pairs Student's t is so wide that nothing can be confirmed; with more the machine is better left alone.
 FEWEST_PAIRS = 6
 MOST_PAIRS = 24
-# Starting both sides of a pair, torch included.
-PAIR_START_S = 5.0
+# Starting both sides of a pair, torch included; and a worker for each case of a side.
+PAIR_START_S, WORKER_START_S = 4.0, 0.4
+# A case may take somewhat longer than its sessions in the run did. What would go far beyond, the clock ends.
+ALLOWANCE = 1.2
 
 Measured = dict[Key, list[Session]]
 
@@ -67,10 +70,11 @@ class Looked:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Cases to measure again, so many times on each side, and the metrics that are judged by it."""
+    """Cases to measure again, so many times on each side, about how long that takes, and the metrics judged by it."""
 
     cases: list[Planned]
     pairs: int
+    time_s: float
     doubts: list[Judged]
 
 
@@ -142,6 +146,7 @@ def _plan(doubts: list[Judged], runs: Sequence[Run], rules: dict[Key, Rule], rul
     Raises: BenchError where not even one alarm fits the time.
     """
     cases = {(row.device, row.case_id): row for run in runs for row in run.rows if row.source == "measured"}
+    took = _took(runs)
     doubts = sorted(doubts, key=lambda one: (one.verdict != "regressed", -(one.interval or (0, 0))[1]))
     alarms = [one for one in doubts if one.verdict == "regressed"]
     pairs = asked.pairs or _pairs(alarms or doubts[:1], len(doubts), rules, rule)
@@ -155,14 +160,15 @@ def _plan(doubts: list[Judged], runs: Sequence[Run], rules: dict[Key, Rule], rul
         except msgspec.ValidationError as error:
             raise BenchError(f"the run's definition of {one.case_id} is none of this version ({error})") from None
         more, fewer = [*chosen.values(), Planned(one.device, case, True)], pairs
-        while not asked.pairs and one in alarms and fewer > FEWEST_PAIRS and _cost(more, fewer) > asked.time_s:
+        while not asked.pairs and one in alarms and fewer > FEWEST_PAIRS and _cost(more, fewer, took) > asked.time_s:
             fewer -= 2
-        if _cost(more, fewer) <= asked.time_s:
+        if _cost(more, fewer, took) <= asked.time_s:
             chosen[place], pairs = more[-1], fewer
     if not chosen:
-        least = _cost([Planned("", case, True)], asked.pairs or (FEWEST_PAIRS if alarms else pairs))
+        least = _cost([Planned(one.device, case, True)], asked.pairs or (FEWEST_PAIRS if alarms else pairs), took)
         raise BenchError(f"{seconds(least)} are needed for one case, --confirm-time has less")
-    return _Plan(list(chosen.values()), pairs, [one for one in doubts if (one.device, one.case_id) in chosen])
+    planned, judged = list(chosen.values()), [one for one in doubts if (one.device, one.case_id) in chosen]
+    return _Plan(planned, pairs, _cost(planned, pairs, took), judged)
 
 
 def _pairs(doubts: list[Judged], looked_at: int, rules: dict[Key, Rule], rule: Rule) -> int:
@@ -174,9 +180,20 @@ def _pairs(doubts: list[Judged], looked_at: int, rules: dict[Key, Rule], rule: R
     return max(FEWEST_PAIRS, *needed) if needed else FEWEST_PAIRS
 
 
-def _cost(cases: list[Planned], pairs: int) -> float:
+def _took(runs: Sequence[Run]) -> dict[tuple[str, str], float]:
+    """Return device, case id -> seconds that a session of it took in the runs, the median of those that tell."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for run in runs:
+        for row in run.rows:
+            if row.status == "ok" and row.source == "measured" and row.wall_s:
+                found.setdefault((row.device, row.case_id), []).append(row.wall_s)
+    return {key: median(every) for key, every in found.items()}
+
+
+def _cost(cases: list[Planned], pairs: int, took: dict[tuple[str, str], float]) -> float:
     """Return about how many seconds so many pairs of cases take."""
-    return pairs * (PAIR_START_S + 2 * sum(each.case.time_s + OVERHEAD_S for each in cases))
+    timed = [took[each.key] * ALLOWANCE if each.key in took else each.case.time_s + OVERHEAD_S for each in cases]
+    return pairs * (PAIR_START_S + 2 * sum(WORKER_START_S + case_s for case_s in timed))
 
 
 def _measure(
@@ -201,7 +218,7 @@ def _measure(
             old = replace(candidate, python=asked.baseline_python)
         against = f"in turns with {old_commit or asked.baseline_python}" if old else f"alone ({why_alone})"
         if not asked.quiet:
-            cost = _cost(plan.cases, plan.pairs) / (1 if old else 2)
+            cost = plan.time_s / (1 if old else 2)
             emit(f"again   {cases} {plan.pairs} times, {against}, about {seconds(cost)}", sys.stderr)
         pairs = in_turns(plan.cases, plan.pairs, candidate, old, _Teller(asked, plan), asked.time_s)
     cut = f" of {plan.pairs} that were planned ({pairs.ended})" if pairs.ended else ""

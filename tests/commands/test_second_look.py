@@ -222,7 +222,7 @@ def test_a_run_of_other_software_is_not_measured_again(ran, turns):
 def test_alarms_come_before_doubts_and_the_time_bounds_both(ran, turns):
     asked = turns(dict.fromkeys("abc", (1.0, 1.2)))
     times = dict.fromkeys("abc", NOISY)
-    # b is an alarm, a and c are in doubt; one case of a second costs 6 * (5 + 2 * 1.8) s.
+    # b is an alarm, a and c are in doubt; one case of a second costs 6 * (4 + 2 * (0.4 + 1.8)) s.
     first, found = looked([ran("1", times)], ran("2", {"a": [1.03], "b": [1.3], "c": [1.04]}), time_s=60.0)
     assert {one.case_id[0]: one.verdict for one in first} == {"a": "cannot tell", "b": "regressed", "c": "cannot tell"}
     assert asked["cases"] == ["b"]
@@ -231,6 +231,18 @@ def test_alarms_come_before_doubts_and_the_time_bounds_both(ran, turns):
     assert all("--confirm-time" in why for why in found.not_run.values())
     looked([ran("1", times)], ran("2", {"a": [1.03], "b": [1.3], "c": [1.04]}), time_s=6000.0)
     assert asked["cases"] == ["b", "c", "a"]
+
+
+@pytest.mark.parametrize(("walls", "cases"), [([0.4, 0.5, 0.9], ["b", "c", "a"]), ([None] * 3, []), ([3.0] * 3, ["b"])])
+def test_what_sessions_of_a_case_took_says_what_fits(ran, turns, walls, cases):
+    """Half a second in the median: 6 pairs of three cases take 6 * (4 + 2 * 3 * (0.4 + 1.2 * 0.5)) s."""
+    asked = turns(dict.fromkeys("abc", (1.0, 1.2)))
+    new = ran("2", {"a": [1.03] * 3, "b": [1.3] * 3, "c": [1.04] * 3})
+    for each in new.rows:
+        each.definition["time_s"] = 10.0
+        each.wall_s = walls[each.session - 1]
+    looked([ran("1", dict.fromkeys("abc", NOISY))], new, time_s=75.0)
+    assert asked.get("cases", []) == cases
 
 
 def test_too_little_time_for_anything_says_how_much_is_needed(ran, turns):
