@@ -6,6 +6,7 @@ Shared by the routing plans of a sweep and by the cost model's reading of MoE ti
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from bench.operators.kernel import Dim
 
 # Grouped products compute whole tiles of rows; an expert with one row pays for a tile.
 TILE_ROWS = 64
+# Equally likely deviations of a normal number: an expert whose mean fills a tile pays for a second one half the time.
+DEVIATIONS = tuple(NormalDist().inv_cdf((i + 0.5) / 16) for i in range(16))
 
 
 @dataclass(frozen=True)
@@ -53,20 +56,34 @@ def heaviest_block(chances: NDArray[np.float64], ranks: int) -> tuple[int, NDArr
 
 
 def expected_load(block: NDArray[np.float64], tokens: Dim, ranks: int = 1, top_k: int | None = None) -> RankLoad:
-    """Return the expected load of a rank whose experts are chosen with these chances, for one or many token counts.
+    """Return the load that chance gives a rank whose experts are chosen so, for one or many token counts.
 
-    top_k: experts a token chooses at most, which bounds the rows of the heaviest of several ranks.
+    top_k: experts a token chooses at most, which bounds the rows of the heaviest of several ranks. All four numbers are
+    of that one rank: what it has above its mean falls on its experts by their share of its variance.
     """
     count = np.asarray(tokens, dtype=np.float64)
-    rows = count * block.sum()
+    each: NDArray[Any] = np.multiply.outer(block, count)
+    variance: NDArray[Any] = np.multiply.outer(block * (1 - block), count)
+    rows = each.sum(axis=0)
     if ranks > 1:
         # The heaviest of n alike ranks stands about sqrt(2 ln n) deviations above their mean (extreme value theory).
-        rows = rows + np.sqrt(count * (block * (1 - block)).sum()) * np.sqrt(2 * np.log(ranks))
-        rows = np.minimum(rows, count * min(len(block), top_k or len(block)))
-    each: NDArray[Any] = np.multiply.outer(block, count)
-    hit = 1.0 - (1.0 - block.reshape(-1, *[1] * count.ndim)) ** count
-    padded = (np.ceil(np.maximum(each, 1.0) / TILE_ROWS) * TILE_ROWS * np.minimum(hit, 1.0)).sum(axis=0)
+        whole = variance.sum(axis=0)
+        above = np.sqrt(whole) * np.sqrt(2 * np.log(ranks))
+        above = np.minimum(above, count * min(len(block), top_k or len(block)) - rows)
+        each = np.minimum(each + variance * above / np.maximum(whole, 1e-30), count)
+        rows = rows + above
+    hit = 1.0 - (1.0 - each / np.maximum(count, 1e-30)) ** count
+    tiles = sum(np.ceil((np.maximum(each + z * np.sqrt(variance), 1.0) - 0.5) / TILE_ROWS) for z in DEVIATIONS)
+    padded = (tiles / len(DEVIATIONS) * TILE_ROWS * hit).sum(axis=0)
     return RankLoad(_plain(rows), _plain(hit.sum(axis=0)), _plain(padded), _plain(each.max(axis=0)))
+
+
+def shared_out(block: NDArray[np.float64], tokens: float) -> RankLoad:
+    """Return the load where rows are shared out by the chances and none is left to chance, as kernel tables do."""
+    each = block * tokens
+    hit = 1.0 - (1.0 - block) ** tokens
+    padded = np.ceil(np.maximum(each, 1.0) / TILE_ROWS) * TILE_ROWS * hit
+    return RankLoad(float(each.sum()), float(hit.sum()), float(padded.sum()), float(each.max()))
 
 
 def counted_load(counts: NDArray[np.int64]) -> RankLoad:

@@ -8,6 +8,7 @@ chosen by an exponential race, which is weighted sampling without replacement (E
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from bench.errors import DefinitionError
 from bench.operators.interface import ExpertPlan
 from bench.operators.kernel import Dim
-from bench.operators.loads import counted_load, expected_load, heaviest_block, inclusion_chances
+from bench.operators.loads import RankLoad, counted_load, expected_load, heaviest_block, inclusion_chances
 
 # Above this many (token, expert) draws a plan is an expectation. What executes needs every choice; what is only priced
 # does not, and with this many tokens chance hardly moves the loads.
@@ -143,12 +144,41 @@ def plan_experts(
 
     tokens: all tokens pooled over the data-parallel ranks that share the experts; one number, or one per sweep point.
     executes: whether every token's choice is needed, or only how many there are.
-    One number is drawn exactly; a sweep, or a number too large to draw, uses expectations.
+    What is not too large is drawn exactly, a sweep's points too; a number too large to draw is an expectation.
     """
     most = MOST_DRAWS if executes else MOST_DRAWS_PRICED
     if np.ndim(tokens) == 0 and float(tokens) * experts <= most:
         return _drawn_plan(routing, int(tokens), experts, top_k, ranks)
-    return _expected_plan(routing, tokens, experts, top_k, ranks)
+    expected = _expected_plan(routing, tokens, experts, top_k, ranks)
+    few = np.asarray(tokens) * experts <= most
+    if not few.any():
+        return expected
+    return replace(expected, load=_drawn_where(few, expected.load, tokens, routing, experts, top_k, ranks))
+
+
+def _drawn_where(
+    few: NDArray[np.bool_], expected: RankLoad, tokens: Dim, routing: Routing, experts: int, top_k: int, ranks: int
+) -> RankLoad:  # fmt: skip
+    """A sweep's load: counted where there are few tokens, as a plan of that number alone would be."""
+    counts, at = np.unique(np.asarray(tokens)[few].astype(np.int64), return_inverse=True)
+    ids = assign(routing, int(counts[-1]), experts, top_k)
+    # The first n tokens choose alike however many come after them.
+    loads = np.cumsum([np.bincount(part.ravel(), minlength=experts) for part in np.split(ids, counts[:-1])], axis=0)
+    drawn = [counted_load(_heaviest(each, ranks)[1]) for each in loads]
+
+    def merged(name: str) -> Dim:
+        values = np.broadcast_to(np.asarray(getattr(expected, name), dtype=np.float64), few.shape).copy()
+        values[few] = np.array([float(getattr(load, name)) for load in drawn])[at]
+        return values
+
+    return RankLoad(merged("rows"), merged("touched"), merged("padded"), merged("busiest"))
+
+
+def _heaviest(loads: NDArray[np.int64], ranks: int) -> tuple[int, NDArray[np.int64]]:
+    """Return (index, rows of each expert) of the rank that has the most rows."""
+    blocks = loads.reshape(ranks, -1)
+    index = int(np.argmax(blocks.sum(axis=1)))
+    return index, blocks[index]
 
 
 @lru_cache(maxsize=64)
@@ -156,9 +186,7 @@ def _drawn_plan(routing: Routing, tokens: int, experts: int, top_k: int, ranks: 
     ids = assign(routing, tokens, experts, top_k)
     loads = np.bincount(ids.ravel(), minlength=experts)
     here = experts // ranks
-    by_rank = loads.reshape(ranks, here).sum(axis=1)
-    heaviest = int(np.argmax(by_rank))
-    block = loads[heaviest * here : (heaviest + 1) * here]
+    heaviest, block = _heaviest(loads, ranks)
     return ExpertPlan(
         ids=ids,
         load=counted_load(block),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
+import msgspec
 import pytest
 
-from bench.measure.rows import case_of, modelled_rows, new_row, set_work
+from bench.devices.sheet import load_sheet
+from bench.measure.rows import case_of, modelled_rows, new_row, price_step, set_work
 from bench.operators.cost import read_cost
 from bench.workloads.deployment import Deployment
 from bench.workloads.routing import Routing
@@ -140,3 +144,23 @@ def test_one_of_several_devices_says_so(sheet):
 
 def test_modelling_twice_gives_the_same_numbers():
     assert modelled_rows(decode(), "mine") == modelled_rows(decode(), "mine")
+
+
+@pytest.mark.parametrize("device", ["ascend-910c", "h100-sxm"])
+@pytest.mark.parametrize("dtype", ["int8", "bf16"])
+def test_a_step_of_more_tokens_takes_longer_where_draws_end_and_expectations_begin(device, dtype):
+    """128 to 8,192 tokens. Up to 1,953 of 256 experts are drawn, more are expected: both of one and the same rank."""
+    deployment = Deployment(dp=128, ep=128, scale_out_gb_per_s=50)
+    case = Case(
+        workload="t", phase="decode", model="deepseek-r1", dtype=dtype, batch=1, context=4096, deployment=deployment,
+        routing=Routing(),
+    )  # fmt: skip
+
+    def grows(cases):
+        steps = [float(price_step(case, case.step(), device, load_sheet(device)).step_s) for case in cases]
+        return all(more > fewer for fewer, more in itertools.pairwise(steps))
+
+    assert grows(msgspec.structs.replace(case, batch=batch) for batch in range(1, 65))
+    prompt = msgspec.structs.replace(case, phase="prefill", deployment=Deployment(dp=32, ep=32, scale_out_gb_per_s=50))
+    lengths = (4, 8, 16, 32, 48, 56, 60, 61, 62, 64, 72, 80, 96, 128, 192, 256)
+    assert grows(msgspec.structs.replace(prompt, input_len=n, context=n) for n in lengths)

@@ -148,6 +148,16 @@ def test_a_sweep_refuses_k_hot_with_too_few_experts_as_well():
         plan_experts(Routing(kind="k-hot", hot=2), np.array([10, 20]), 32, 4)
 
 
+def test_a_sweep_s_points_are_the_plans_of_their_numbers():
+    # 40 is drawn; 3,000 of 256 experts is more than is drawn for a price, alone as in a sweep.
+    tokens = np.array([[3000, 40], [7, 40]])
+    swept = plan_experts(ZIPF, tokens, 256, 8, ranks=32, executes=False)
+    for name in ("rows", "touched", "padded", "busiest"):
+        alone = [[getattr(plan_experts(ZIPF, int(n), 256, 8, 32, executes=False).load, name) for n in line]
+                 for line in tokens]  # fmt: skip
+        assert getattr(swept.load, name).tolist() == pytest.approx(np.array(alone)), name
+
+
 # -- plans: the heaviest rank -----------------------------------------------------------------------------------------
 
 
@@ -202,7 +212,7 @@ SETTINGS = [(64, 8), (256, 8), (128, 4), (32, 2)]
 def test_a_sweeps_expectation_is_close_to_what_is_drawn(routing, experts, top_k):
     # Below 100 tokens one draw's touched experts scatter by a tenth around their expectation.
     tokens = np.array([128, 1024, 4096])
-    expected = plan_experts(routing, tokens, experts, top_k)
+    expected = module._expected_plan(routing, tokens, experts, top_k, 1)
     drawn = [plan_experts(routing, int(n), experts, top_k) for n in tokens]
     assert expected.rows.tolist() == pytest.approx([float(p.rows) for p in drawn])
     assert expected.touched.tolist() == pytest.approx([p.touched for p in drawn], rel=0.05)
@@ -213,24 +223,25 @@ def test_a_sweeps_expectation_is_close_to_what_is_drawn(routing, experts, top_k)
 def test_a_sweeps_heaviest_rank_is_close_to_the_drawn_one(routing, ranks):
     # The expectation is for the heaviest of alike ranks; with skewed ones and few tokens it is up to a quarter high.
     tokens = np.array([2048, 8192])
-    expected = plan_experts(routing, tokens, 256, 8, ranks)
+    expected = module._expected_plan(routing, tokens, 256, 8, ranks)
     drawn = [plan_experts(routing, int(n), 256, 8, ranks) for n in tokens]
     assert expected.rows.tolist() == pytest.approx([float(p.rows) for p in drawn], rel=0.1)
+    assert expected.load.padded.tolist() == pytest.approx([float(p.load.padded) for p in drawn], rel=0.1)
     assert expected.touched.tolist() == pytest.approx([p.touched for p in drawn], rel=0.05)
 
 
 def test_the_expected_heaviest_rank_gets_no_more_rows_than_tokens_times_its_experts():
-    plan = plan_experts(ZIPF, np.array([1, 2, 3]), 256, 8, ranks=128)  # 2 experts a rank
+    plan = module._expected_plan(ZIPF, np.array([1, 2, 3]), 256, 8, ranks=128)  # 2 experts a rank
     assert (plan.rows <= 2 * np.array([1, 2, 3])).all()
 
 
 def test_the_expected_heaviest_rank_gets_no_more_rows_than_tokens_times_top_k():
     # One token, one expert each: one row, wherever it goes.
-    assert plan_experts(ZIPF, np.array([1]), 64, 1, ranks=2).rows.tolist() == [1.0]
+    assert module._expected_plan(ZIPF, np.array([1]), 64, 1, ranks=2).rows.tolist() == [1.0]
 
 
 def test_one_token_touches_top_k_experts():
-    assert plan_experts(ZIPF, np.array([1]), 64, 8).touched.tolist() == pytest.approx([8.0])
+    assert module._expected_plan(ZIPF, np.array([1]), 64, 8, 1).touched.tolist() == pytest.approx([8.0])
 
 
 @pytest.mark.parametrize("routing", [UNIFORM, ZIPF, LOGNORMAL, Routing(kind="k-hot", hot=16)], ids=lambda r: r.label)

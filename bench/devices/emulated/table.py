@@ -19,7 +19,7 @@ from bench.devices.emulated.form import Dims
 from bench.devices.emulated.forms import FORMS, SHEET_DTYPE
 from bench.errors import DefinitionError, listed, nearest
 from bench.operators.kernel import BYTES
-from bench.operators.loads import RankLoad, expected_load, heaviest_block, inclusion_chances
+from bench.operators.loads import RankLoad, heaviest_block, inclusion_chances, shared_out
 
 NEEDED = ("device", "kind", "dtype", "seconds")
 DIMENSIONS = {
@@ -232,7 +232,7 @@ def _load(row: Timed) -> RankLoad:
     alpha = _alpha(row.routing)
     # Balanced tables share rows out evenly: no rank is heavier than another.
     _, block = heaviest_block(power_law_chances(experts, top_k, alpha), ranks)
-    return expected_load(block, row.dims["m"], 1)
+    return shared_out(block, row.dims["m"])
 
 
 def power_law_chances(experts: int, top_k: int, alpha: float) -> NDArray[np.float64]:
