@@ -15,7 +15,7 @@ from bench.report.layout import Column, Table
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
 from bench.results.gate import baseline_file as stored
 from bench.results.gate.baseline import KEEP, Baseline, typical_and_spread
-from bench.results.gate.gather import Gathered, gather, merged, sittings
+from bench.results.gate.gather import Gathered, disturbed_text, gather, merged, sittings
 from bench.results.gate.look import Rule
 from bench.results.store import load_run, newest_run
 from bench.units import percent, scaled, seconds
@@ -56,7 +56,7 @@ def save(name: str, runs: tuple[str, ...], keep: int, replace: bool) -> int:
 
 
 def _warn(one: Baseline) -> None:
-    """Say which cases `bench check` cannot judge with this baseline yet, and which are not of a machine at all."""
+    """Say which cases `bench check` cannot judge yet, what others disturbed, and which are not of a machine at all."""
     few, fewest = one.learning(Rule.fewest_sessions), Rule.fewest_sessions
     if few:
         cases = _number(len(few), "case")
@@ -65,6 +65,9 @@ def _warn(one: Baseline) -> None:
             f" bench run --sessions {fewest}, bench baseline save {one.name}",
             sys.stderr,
         )
+    disturbed = disturbed_text(one)
+    if disturbed:
+        emit(f"! {disturbed}", sys.stderr)
     modelled = {(held.device, held.case_id) for held in one.cases if held.source == "modelled"}
     if modelled:
         emit(

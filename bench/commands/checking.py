@@ -22,7 +22,7 @@ from bench.results.environment import changes, command_line
 from bench.results.gate.check import check
 from bench.results.gate.conclude import FAIL_ON, conclude, exit_code, key_of, with_reasons
 from bench.results.gate.document import Checked, LeftOut, Side
-from bench.results.gate.gather import Gathered, Key, gather, merged, series, sittings
+from bench.results.gate.gather import Gathered, Key, disturbed_text, gather, merged, series, sittings
 from bench.results.gate.look import Rule
 from bench.results.gate.metrics import GATED
 from bench.results.gate.verdict import BORDERS, Judged, Verdict
@@ -258,7 +258,8 @@ def _notes(sides: _Sides, rule: Rule) -> list[str]:
             f"the baseline's {passes} sessions are of {made} sitting{'s' if made > 1 else ''}: what a machine does from"
             " hour to hour is not in their spread, and taken to be as much; sessions of other hours make limits tighter"
         )
-    return notes
+    disturbed = disturbed_text(baseline, sides.candidate.gathered)
+    return [*notes, *([f"baseline: {disturbed}"] if disturbed else [])]
 
 
 def _not_run(looked: Looked) -> list[str]:

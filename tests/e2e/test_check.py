@@ -242,6 +242,14 @@ def test_a_baseline_that_is_removed_takes_its_lock_along(bench, saved, tmp_path)
     assert list((tmp_path / "results" / "baselines").iterdir()) == []
 
 
+def test_what_others_disturbed_is_told_when_it_is_saved_and_judged_against(bench, wrote):
+    done = bench("baseline", "save", "main", wrote("01-old", {CASE: [0.001 * n for n in NOISE]}, others_cores=0.9))
+    words = "others took cores beside 8 of 8 sessions (8 of 8 times)"
+    assert f"! {words}" in done.err
+    wrote("02-new", {CASE: [0.001]})
+    assert f"note       baseline: {words}" in bench("check", "--no-confirm").out
+
+
 def test_a_broken_baseline_does_not_hide_the_others(bench, saved, tmp_path):
     (tmp_path / "results" / "baselines" / "cut.json").write_text('{"kind": "accelbench baseline", "sch')
     done = bench("baseline", "list", "--format", "json")

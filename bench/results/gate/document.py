@@ -28,9 +28,9 @@ class Finding(msgspec.Struct, kw_only=True):
     """The last word on one metric of one case on one device, and the looks behind it.
 
     ratio: candidate over baseline, above 1 is worse. interval: its 95 % interval. limit: the change that an alarm
-    needs; detects: the slowdown that is found in 95 of 100 looks; both as shares (0.042: 4.2 %). alarm: whether it
-    counts towards exit code 1. confirmed: what the second look made of the first, "not run" where it was needed and
-    did not happen. accepted: the reason of a person who accepted this change.
+    needs; detects: the slowdown that is found in 95 of 100 looks, null where that is more than a doubling; both as
+    shares (0.042: 4.2 %). alarm: whether it counts towards exit code 1. confirmed: what the second look made of the
+    first, "not run" where it was needed and did not happen. accepted: the reason of a person who accepted this change.
     """
 
     device: str

@@ -16,11 +16,14 @@ import numpy as np
 from bench.results.environment import settings
 from bench.results.gate.document import LeftOut
 from bench.results.gate.metrics import KEPT
-from bench.results.gate.verdict import Series, Session
+from bench.results.gate.verdict import DISTURBED_CORES, Series, Session
 from bench.results.machine import fingerprint, machine
 from bench.results.record import Row, Run, Source
+from bench.units import counted
 
 Key = tuple[str, str, str]
+# The device that runs on the cores which others may take.
+CPU = "cpu"
 
 
 class Value(msgspec.Struct, frozen=True, array_like=True):
@@ -225,6 +228,32 @@ def _session(held: Held, one: Pass) -> Session:
 def sittings(gathered: Gathered) -> int:
     """Return in how many sittings the sessions were made."""
     return len({one.run for one in gathered.sessions})
+
+
+def disturbed_text(gathered: Gathered, like: Gathered | None = None) -> str:
+    """Return in one line how many of the sessions others disturbed, "" where none: their spread is the others' too.
+
+    like: the other side; only sessions on its machines count, where there are any. Of cores only: an accelerator's
+    step leaves most of them idle.
+    """
+    places = {mark for one in (like.sessions if like else ()) for mark in one.machines.items()}
+    here = {one.label for one in gathered.sessions if places & set(one.machines.items())}
+    here = here or {one.label for one in gathered.sessions}
+    values = [
+        (label, value.others)
+        for held in gathered.cases
+        if held.device == CPU and held.metric == "step_s" and held.source == "measured"
+        for label, value in held.values.items()
+        if label in here
+    ]
+    moved = [label for label, others in values if others is not None and others > DISTURBED_CORES]
+    if not moved:
+        return ""
+    return (
+        f"others took cores beside {len(set(moved))} of {counted(len({label for label, _ in values}), 'session')}"
+        f" ({len(moved)} of {counted(len(values), 'time')}): the limits are as wide as that spread makes them; save"
+        " sessions of a quiet machine (bench explain others_cores)"
+    )
 
 
 def merged(parts: Iterable[Gathered]) -> Gathered:

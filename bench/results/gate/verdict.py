@@ -25,6 +25,8 @@ DISTURBED_CORES = 0.25
 # On log time: no two of our times are further apart (0.5 us and 8 minutes), but an interval of two pairs may reach
 # so far that its exponential is no number.
 FURTHEST = math.log(1e9)
+# A look that does not see a doubling is said to see nothing: how much more it would take helps nobody.
+DOUBLING = 1.0
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,9 +127,9 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """What is said of one metric of one case. A number that does not exist is null.
 
     ratio: candidate over baseline, above 1 is slower; interval: its two-sided 95 % interval. limit: the slowdown that
-    an alarm needs; detects: the one that raises it in 95 of 100 looks, both as shares (0.042: 4.2 %).
-    second_look: an alarm, or a slowdown of the budget that is not excluded. estimated: a number behind it was not
-    measured, and whoever prints the verdict has to say so. crossed: the borders between its sessions.
+    an alarm needs; detects: the one that raises it in 95 of 100 looks, null where that is more than a doubling; both as
+    shares (0.042: 4.2 %). second_look: an alarm, or a slowdown of the budget that is not excluded. estimated: a number
+    behind it was not measured, and whoever prints the verdict has to say so. crossed: the borders between its sessions.
     """
 
     device: str = ""
@@ -204,15 +206,15 @@ def judged(
         "regressed": f"beyond the limit of {signed(limit)}",
         "improved": f"beyond the limit of {signed(_share(-found.limit))}",
         "same": f"a slowdown of {budget} is excluded",
-    }.get(verdict, f"{budget} is neither seen nor excluded, this look detects {percent(detects)} or more")
+    }.get(verdict, f"{budget} is neither seen nor excluded, this look {_seen(detects)}")
     device, case_id, metric = key
     what = {"s": "time", "B": "memory", "J/token": "energy"}.get(METRICS[metric].unit, metric)
     reason = f"{what} {signed(ratio - 1)}, interval {signed(interval[0] - 1)} to {signed(interval[1] - 1)}"
     return Judged(
         device=device, case_id=case_id, metric=metric, verdict=verdict, second_look=bool(in_doubt(found)),
         reason=f"{'estimated: ' if estimated else ''}{reason}: {end}",
-        ratio=ratio, interval=interval, limit=limit, detects=detects, baseline=typical(baseline),
-        candidate=typical(candidate), estimated=estimated,
+        ratio=ratio, interval=interval, limit=limit, detects=detects if detects <= DOUBLING else None,
+        baseline=typical(baseline), candidate=typical(candidate), estimated=estimated,
         crossed=[border for border, sides in made_of.items() if len(sides) > 1],
         why=Why(
             baseline=baseline, candidate=candidate, paired=paired, metrics=metrics, degrees=found.estimate.degrees,
@@ -221,6 +223,10 @@ def judged(
             unseen=unseen[0],
         ),
     )  # fmt: skip
+
+
+def _seen(detects: float) -> str:
+    return f"detects {percent(detects)} or more" if detects <= DOUBLING else "cannot detect even a doubling"
 
 
 def _exp(log: SupportsFloat) -> float:

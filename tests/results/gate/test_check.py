@@ -76,6 +76,17 @@ def test_cannot_tell_says_what_could_have_been_seen():
     )
 
 
+@pytest.mark.parametrize(("spread", "says"), [
+    (1.1, "this look detects "), (1.6, "this look cannot detect even a doubling"),
+])  # fmt: skip
+def test_a_look_that_does_not_see_a_doubling_gives_no_percentage(spread, says):
+    noisy = sessions(1.0, spread, 1 / spread, spread, 1 / spread, 1.0)
+    found = only(noisy, sessions(1.01))
+    assert found.verdict == "cannot tell"
+    assert says in found.reason
+    assert (found.detects is None) is ("doubling" in says)
+
+
 def test_the_medians_are_those_of_log_time():
     # The middle of 1 and 4 is 2 on log time.
     found = only([session(1.0, 4.0)] * 5, [session(2.0)])

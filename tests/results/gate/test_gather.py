@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bench.results.gate.gather import gather, merged, series, sittings, summed_up
+from bench.results.gate.gather import Gathered, disturbed_text, gather, merged, series, sittings, summed_up
 
 CASE = "tiny[b=1]"
 
@@ -88,3 +88,20 @@ def test_sessions_of_one_sitting_count_for_themselves_where_there_are_few_sittin
     assert (only(series(gathered, fewest=5)).apart, only(series(gathered, fewest=5)).sittings) == (True, 1)
     many = merged(gather(ran(f"run-{hour}", {CASE: [1.0] * 2}))[0] for hour in range(1, 6))
     assert (only(series(many, fewest=5)).apart, only(series(many, fewest=5)).sittings) == (False, 5)
+
+
+def test_sessions_that_others_disturbed_are_counted_on_the_machine_of_the_other_side(ran):
+    one, two = "a[b=1]", "b[b=1]"
+    old = [gather(ran(f"run-{hour}", {one: [1.0], two: [2.0]}, others_cores=0.1 + 0.2 * hour))[0] for hour in (0, 1, 2)]
+    elsewhere = gather(ran("run-4", {one: [1.0]}, told={"name": "Another CPU"}, others_cores=2.0))[0]
+    unknown = gather(ran("run-5", {one: [1.0]}))[0]
+    every = merged([*old, elsewhere, unknown])
+    assert disturbed_text(every, old[0]).startswith(
+        "others took cores beside 2 of 4 sessions (4 of 7 times): the limits"
+    )
+    assert disturbed_text(every).startswith("others took cores beside 3 of 5 sessions (5 of 8 times)")
+    assert disturbed_text(old[0]) == disturbed_text(unknown) == disturbed_text(Gathered()) == ""
+
+
+def test_an_accelerator_is_not_disturbed_by_what_takes_cores(ran):
+    assert disturbed_text(gather(ran("run-1", {"a": [1.0]}, device="cuda:0", others_cores=2.0))[0]) == ""
