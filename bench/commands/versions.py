@@ -13,7 +13,7 @@ from bench.measure.checkout import checked_out, edited_after, holds, known_revis
 from bench.measure.turns import Place
 from bench.results.environment import changes, commit, settings
 from bench.results.gate.gather import Gathered, Key, Pass
-from bench.results.machine import fingerprint
+from bench.results.machine import fingerprint, machine
 from bench.results.record import Environment, Run
 
 # Where a repository that has accelbench itself keeps it; from such a one a checkout brings its own.
@@ -25,7 +25,8 @@ def same_machine(run: Run, now: Environment, devices: Collection[str]) -> None:
     devices = sorted({row.device for row in run.rows if row.source == "measured"} & set(devices))
     for device in devices:
         if fingerprint(run.environment, device) != fingerprint(now, device):
-            raise BenchError(f"the run's {device} was in another machine than this one, or in another state")
+            found = listed(changes(machine(run.environment, device), machine(now, device)), 3)
+            raise BenchError(f"the run's {device} was in another machine than this one, or in another state ({found})")
     found = _moved(settings(run.environment), settings(now), devices, run.environment.commit)
     if found:
         raise BenchError(f"the run was made with other software than is here ({listed(found, 3)})")

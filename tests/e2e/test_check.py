@@ -70,7 +70,7 @@ def test_another_machine_than_the_runs_cannot_confirm_and_says_so(bench, wrote, 
     assert done.code == 1
     (found,) = [one for one in done.json["findings"] if one["verdict"] == "regressed"]
     assert found["confirmed"] == "not run"
-    assert "in another machine than this one" in found["reason"]
+    assert "in another machine than this one, or in another state (name A CPU -> " in found["reason"]
     assert any(note.startswith("no second look at 1 in doubt: the run's cpu was in") for note in done.json["notes"])
 
 

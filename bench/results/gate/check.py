@@ -17,6 +17,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from bench.errors import DefinitionError, ResultError, listed
+from bench.results.environment import changes
 from bench.results.gate.look import Rule, from_pairs, from_sessions, look
 from bench.results.gate.verdict import (
     BORDERS,
@@ -187,7 +188,7 @@ def _made_of(sessions: Sequence[Session]) -> dict[Border, list[str]]:
 def _apart(a: Sequence[Session], b: Sequence[Session], cross: Collection[Border]) -> str | None:
     """Return in words why two sides must not be compared, or None."""
     old, new = _made_of(a), _made_of(b)
-    problems = []
+    problems = {}
     for border in BORDERS:
         if border in cross or (old[border] == new[border] and len(old[border]) == 1):
             continue
@@ -195,9 +196,19 @@ def _apart(a: Sequence[Session], b: Sequence[Session], cross: Collection[Border]
             found = f"both sides mix {listed(old[border])}"
         else:
             found = f"baseline {listed(old[border])}, candidate {listed(new[border])}"
-        problems.append(f"{border} differs ({found})")
-    crossing = "not compared unless that border is asked to be crossed"
-    return f"{'; '.join(problems)}: {crossing}" if problems else None
+        problems[border] = f"{border} differs ({(border == 'machine' and _facts_apart(a, b)) or found})"
+    if not problems:
+        return None
+    asked = " ".join(f"--cross {border}" for border in problems)
+    return f"{'; '.join(problems.values())}: not compared without {asked}"
+
+
+def _facts_apart(a: Sequence[Session], b: Sequence[Session]) -> str:
+    """Return what differs between two machines, of several those most alike; "" where nobody knows."""
+    known = [(dict(old.machine), dict(new.machine)) for old in a for new in b if old.machine and new.machine]
+    ways = [found for found in (changes(*pair) for pair in known) if found]
+    nearest = min(ways, key=len, default=[])
+    return listed(nearest, 4) if nearest else ""
 
 
 def _same_make(where: str, sessions: Sequence[Session], made_of: dict[Border, list[str]]) -> None:

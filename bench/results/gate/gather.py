@@ -188,7 +188,7 @@ def series(gathered: Gathered, *, fewest: int | None = None, like: Gathered | No
         apart = fewest is not None and len({passes[label].run for _, label in chosen}) < fewest
         found.append(Series(
             device=key[0], case_id=key[1], metric=key[2],
-            sessions=[_session(held, passes[label]) for held, label in chosen], apart=apart,
+            sessions=[_session(held, passes[label], gathered.machines) for held, label in chosen], apart=apart,
         ))  # fmt: skip
     return found
 
@@ -216,12 +216,12 @@ def _alike(
     return alike or list(every)
 
 
-def _session(held: Held, one: Pass) -> Session:
-    value = held.values[one.label]
+def _session(held: Held, one: Pass, machines: dict[str, dict[str, str]]) -> Session:
+    value, mark = held.values[one.label], one.machines.get(held.device, "not known")
     return Session(
         label=one.label, sitting=one.run, samples=[value.median], count=value.count,
         quartiles=(value.low, value.high), others=value.others, source=held.source,
-        fingerprint=one.machines.get(held.device, "not known"), definition_hash=held.definition_hash, dtype=held.dtype,
+        fingerprint=mark, machine=machines.get(mark, {}), definition_hash=held.definition_hash, dtype=held.dtype,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, SupportsFloat, get_args
 
 import msgspec
@@ -34,7 +34,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     sitting: sessions that followed each other at once share the machine's state of that hour and have one name here;
     they count as one session, of their mean. None: a sitting of its own. count, quartiles: of the samples that
-    `samples` stands for, where it is their median alone. others: cores that others took of the CPU meanwhile.
+    `samples` stands for, where it is their median alone. others: cores that others took of the CPU meanwhile. machine:
+    the facts behind the fingerprint, where they are known.
     """
 
     label: str
@@ -45,6 +46,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     others: float | None = None
     source: Source
     fingerprint: str
+    machine: Mapping[str, str] = {}
     definition_hash: str
     dtype: str
 

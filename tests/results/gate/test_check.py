@@ -171,11 +171,22 @@ def test_four_baseline_sessions_are_learning():
 def test_no_border_is_crossed_unless_asked(border, change, words):
     found = only(sessions(*FIVE), sessions(1.3, **change))
     assert found.verdict == "not comparable"
-    assert found.reason == f"{words}: not compared unless that border is asked to be crossed"
+    assert found.reason == f"{words}: not compared without --cross {border}"
     assert (found.ratio, found.interval, found.second_look) == (None, None, False)
     crossed = only(sessions(*FIVE), sessions(1.3, **change), cross=[border])
     assert crossed.verdict == "regressed"
     assert crossed.crossed == [border]
+
+
+def test_machines_that_differ_are_told_by_the_facts_that_do():
+    one = {"name": "A CPU", "threads": "1", "host cores": "2"}
+    old = sessions(*FIVE, machine=one)
+    far = session(1.0, fingerprint="far", machine=one | {"name": "B CPU", "host cores": "8"})
+    found = only([*old, far], sessions(1.0, fingerprint="other", machine=one | {"threads": "2"}))
+    assert found.reason == "machine differs (threads 1 -> 2): not compared without --cross machine"
+    both = only(old, sessions(1.0, fingerprint="other", dtype="fp8", machine=one | {"cpu quota": "1.5"}))
+    assert both.reason.startswith("machine differs (cpu quota none -> 1.5); precision differs (")
+    assert both.reason.endswith("not compared without --cross machine --cross precision")
 
 
 def test_a_published_figure_is_no_measured_one():
@@ -194,6 +205,7 @@ def test_all_borders_that_differ_are_named():
     found = only(sessions(*FIVE), sessions(1.0, dtype="fp8", fingerprint="other"))
     assert "machine differs" in found.reason
     assert "precision differs" in found.reason
+    assert found.reason.endswith(": not compared without --cross machine --cross precision")
     assert only(sessions(*FIVE), sessions(1.0, dtype="fp8", fingerprint="other"), cross=["machine"]).verdict == (
         "not comparable"
     )
