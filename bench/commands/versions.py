@@ -25,8 +25,8 @@ def same_machine(run: Run, now: Environment, devices: Collection[str]) -> None:
     devices = sorted({row.device for row in run.rows if row.source == "measured"} & set(devices))
     for device in devices:
         if fingerprint(run.environment, device) != fingerprint(now, device):
-            found = listed(changes(machine(run.environment, device), machine(now, device)), 3)
-            raise BenchError(f"the run's {device} was in another machine than this one, or in another state ({found})")
+            apart = listed(changes(machine(run.environment, device), machine(now, device)), 3)
+            raise BenchError(f"the run's {device} was in another machine than this one, or in another state ({apart})")
     found = _moved(settings(run.environment), settings(now), devices, run.environment.commit)
     if found:
         raise BenchError(f"the run was made with other software than is here ({listed(found, 3)})")
