@@ -13,9 +13,10 @@ from bench.commands.operands import is_file, read_operands
 from bench.commands.published import Published, published_beside, show_published
 from bench.commands.service import at_targets, show_targets
 from bench.errors import NotComparable
-from bench.report.comparison import axis_lines, comparison_table, head_lines, tail_lines, verdicts_of
+from bench.report.comparison import answer_lines, axis_lines, comparison_table, head_lines, tail_lines, verdicts_of
 from bench.report.rows import as_csv, as_jsonl
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
+from bench.results.answer import answers
 from bench.results.compare import Comparison, compare
 
 
@@ -69,6 +70,7 @@ def show(
             "apart": comparison.apart,
             "rows": rows,
             "targets": None if targets is None else {"lines": targets.lines, "apart": targets.apart},
+            "answers": [each for *_, found in verdicts_of(comparison, targets) for each in answers(found)],
             "verdicts": [verdict for *_, found in verdicts_of(comparison, targets) for verdict in found],
             "published": published,
         }
@@ -78,6 +80,9 @@ def show(
     elif form == "csv":
         emit(as_csv(rows))
     else:
+        told = answer_lines(comparison, targets)
+        if told:
+            emit("\n".join([f"- {line}" if form == "md" else line for line in told] + [""]))
         _print(comparison, form, no_color)
         axes = axis_lines(comparison, targets)
         emit("\n" + "\n".join(f"{line}  " for line in axes) if form == "md" else "\n".join(["", *axes]))

@@ -13,8 +13,8 @@ from bench.commands.service import solved_at
 from bench.devices.sheet import Figure, known_sheets, load_sheet
 from bench.measure.rows import case_of, modelled_rows
 from bench.report.sides import Paper, Side
-from bench.results.axes import bought
 from bench.results.compare import Operand
+from bench.results.pairs import bought
 from bench.results.record import Row
 from bench.results.target import Target
 from bench.units import data_size, scaled

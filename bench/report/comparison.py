@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bench.report.layout import Column, Table
 from bench.report.rows import by_reason, short_names
-from bench.results.axes import SAME_BATCH, every_verdict
+from bench.results.answer import answers
+from bench.results.axes import every_verdict
 from bench.results.compare import Compared, Comparison, Operand
 from bench.results.doubt import MARK, explained
+from bench.results.measures import SAME_BATCH
 from bench.results.verdict import AXES, Verdict, summary
 from bench.units import MISSING, seconds, three_digits, times
 
@@ -91,6 +93,16 @@ def head_lines(comparison: Comparison) -> list[str]:
 def _made(operand: Operand) -> str:
     made = operand.environment.created[:16].replace("T", " ") if operand.environment else ""
     return f", of {made} UTC" if made and made not in operand.label else ""
+
+
+def answer_lines(comparison: Comparison, targets: Comparison | None) -> list[str]:
+    """Return the answers to what was asked, for each two sides."""
+    found = verdicts_of(comparison, targets)
+    several = len(found) > 1
+    return [
+        (f"{a} against {b}, " if several else "") + each.text
+        for a, b, verdicts in found for each in answers(verdicts)
+    ]  # fmt: skip
 
 
 def axis_lines(comparison: Comparison, targets: Comparison | None) -> list[str]:

@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from bench.results.answer import Answer
 from bench.results.verdict import Verdict
 
 # 1 (2026-11): first form.
@@ -160,6 +161,7 @@ class Report(msgspec.Struct, kw_only=True):
     commit: str | None = None
     command: str
     systems: list[System]
+    answers: list[Answer] = []
     verdicts: list[Verdict] = []
     # How often a source stands behind a number of this report, "missing" included.
     counts: dict[str, int] = {}

@@ -63,7 +63,9 @@ def as_markdown(report: Report) -> str:
     """Return the report without its pictures: each chart's numbers are a table."""
     lines = [f"# {escaped(report.title)}", "", escaped(report.question), ""]
     commit = f", commit {report.commit}" if report.commit else ""
-    lines += [f"{report.created}, accelbench {report.bench_version}{commit}, report {report.id}", "", "## Verdicts", ""]
+    lines += [f"{report.created}, accelbench {report.bench_version}{commit}, report {report.id}", ""]
+    lines += _answers(report)
+    lines += ["## Verdicts", ""]
     names = shortened(report.verdicts)
     for a, b in dict.fromkeys((verdict.a, verdict.b) for verdict in report.verdicts):
         mine = [verdict for verdict in report.verdicts if (verdict.a, verdict.b) == (a, b)]
@@ -83,6 +85,18 @@ def as_markdown(report: Report) -> str:
         lines += [*(f"- {escaped(note)}" for note in section.notes), ""]
     lines += _back_matter(report)
     return "\n".join(lines)
+
+
+def _answers(report: Report) -> list[str]:
+    """The answers, above everything else; below the names of the two systems where there are several pairs."""
+    lines: list[str] = []
+    several = len(dict.fromkeys((each.a, each.b) for each in report.answers)) > 1
+    for each in report.answers:
+        head = f"{escaped(each.a)} against {escaped(each.b)}, " if several else ""
+        lines.append(f"- {head}**{escaped(each.of)}**: {escaped(each.text.removeprefix(f'{each.of}: '))}")
+    if lines and any(each.example for each in report.assumptions):
+        lines += ["", "Prices are examples, no offers to anybody."]
+    return [*lines, ""] if lines else []
 
 
 def _back_matter(report: Report) -> list[str]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from bench.report.document import Assumption, Section
-from bench.results.axes import bought
 from bench.results.compare import Operand
+from bench.results.pairs import bought
 from bench.results.record import Row
 from bench.results.verdict import Verdict
 

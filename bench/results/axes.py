@@ -2,62 +2,21 @@
 
 Each axis has its measures, a metric of rows of one phase. A measure is read case by case; several cases of it give one
 geometric mean, always with its list. At service targets each target is read by itself; a workload that has such
-readings is judged on throughput by them alone, and what it yields at the same batch stands beside them.
+readings is judged on throughput by them alone, and what it yields at the same batch stands beside them. Of several
+precisions the one that a service would run counts (bench/results/pairs.py); the others stand beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Iterable, Sequence
 
-from bench.results.compare import Operand, basis_of, is_measured, one_sided, ratio_of, source_of
+from bench.results.compare import Operand, is_measured, source_of
 from bench.results.doubt import doubt
-from bench.results.reading import Interval, reading, reading_of_many, together
+from bench.results.measures import AT_TARGET, MEASURES, per, read, subject
+from bench.results.pairs import EIGHT_BIT, SERVED_FIRST, by_case, eight_bit, in_eight_bit, matched, question
 from bench.results.record import Row
 from bench.results.target import ACROSS, NO_LIMITS, OPEN
 from bench.results.verdict import AXES, NEITHER, WHY_NONE, Axis, Verdict, worst
-from bench.units import times
-
-# A package of two devices has twice the users at the same batch per device, each of whom may wait longer for a token.
-SAME_BATCH = "same batch per device, not the same service"
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A metric of rows of one phase, as it stands for an axis. note: what two rows of one case do not share."""
-
-    axis: Axis
-    metric: str
-    phase: str
-    title: str
-    unit: str
-    better: Literal["higher", "lower"]
-    note: str = ""
-
-
-MEASURES = (
-    Measure("throughput", "prompt_tokens_per_s", "prefill", "prefill at equal batch per device, prompt tokens", "tok/s",
-            "higher", SAME_BATCH),
-    Measure("throughput", "output_tokens_per_s", "decode", "decode at equal batch per device, output tokens", "tok/s",
-            "higher", SAME_BATCH),
-    Measure("latency", "ttft_s", "prefill", "time to first token", "s", "lower"),
-    Measure("latency", "tpot_s", "decode", "time per output token at equal batch per device", "s", "lower"),
-    Measure("latency", "step_s", "moe", "time of a MoE layer", "s", "lower"),
-    Measure("latency", "step_s", "kernel", "time of a kernel", "s", "lower"),
-    Measure("utilization", "mfu", "prefill", "share of peak FLOP/s in prefill (MFU)", "share", "higher"),
-    Measure("utilization", "mbu", "decode", "share of peak bandwidth in decode (MBU)", "share", "higher"),
-    Measure("energy", "joules_per_token", "prefill", "energy per prompt token", "J/token", "lower"),
-    Measure("energy", "joules_per_token", "decode", "energy per output token", "J/token", "lower"),
-)  # fmt: skip
-AT_TARGET = {
-    "decode": Measure(
-        "throughput", "output_tokens_per_s", "decode", "decode in time, output tokens", "tok/s", "higher"
-    ),
-    "prefill": Measure(
-        "throughput", "prompt_tokens_per_s", "prefill", "prefill in time, prompt tokens", "tok/s", "higher"
-    ),
-}
 
 
 def every_verdict(
@@ -76,9 +35,36 @@ def every_verdict(
     served = {(row.workload, row.phase) for side in solved for row in side.rows
               if row.case_id in {verdict.target for verdict in at}}  # fmt: skip
     found = [*at, *verdicts(a, b, served), *more]
+    _lead(found, a, b)
     read = {verdict.axis for verdict in found}
     found += [missing(axis, a, b) for axis in AXES if axis not in read]
     return sorted(found, key=lambda verdict: AXES.index(verdict.axis))
+
+
+def _lead(found: Iterable[Verdict], a: Operand, b: Operand) -> None:
+    """Let one precision count for each question: what a service would run; wider ones stand beside it.
+
+    Nobody buys a device to run what it runs faster in fewer bits. Two runs of one device are no purchase: there every
+    precision may have changed, and counts.
+    """
+    if len({row.device_name for side in (a, b) for row in side.rows}) < 2:
+        return
+    asked: dict[tuple[str, ...], list[Verdict]] = {}
+    for verdict in found:
+        if verdict.precision and verdict.counted:
+            key = (verdict.axis, verdict.metric, *question(verdict.target, verdict.precision))
+            asked.setdefault(key, []).append(verdict)
+    for each in asked.values():
+        sure = [verdict for verdict in each if not verdict.doubt] or each
+        first = min(map(_rank, sure))
+        for verdict in each:
+            if _rank(verdict) > first:
+                verdict.beside = f"{SERVED_FIRST[first]} counts in its place"
+
+
+def _rank(verdict: Verdict) -> int:
+    order = SERVED_FIRST
+    return order.index(verdict.precision) if verdict.precision in order else len(order)
 
 
 def verdicts(a: Operand, b: Operand, served: Collection[tuple[str, str]] = ()) -> list[Verdict]:
@@ -88,19 +74,20 @@ def verdicts(a: Operand, b: Operand, served: Collection[tuple[str, str]] = ()) -
     unless as many devices were measured at the same batch on both sides, which is surer than an interpolation.
     """
     found: list[Verdict] = []
-    pairs = [(x, y) for x, y in matched(a, b) if x.status == y.status == "ok"]
+    pairs = [(x, y, x.dtype) for x, y in matched(a, b)] + [(x, y, EIGHT_BIT) for x, y in eight_bit(a, b)]
     for measure in MEASURES:
-        groups: dict[str, list[tuple[Row, Row]]] = {}
-        for x, y in pairs:
-            if x.phase == measure.phase:
+        groups: dict[tuple[str, str], list[tuple[Row, Row]]] = {}
+        for x, y, dtype in pairs:
+            if x.phase == measure.phase and x.status == y.status == "ok":
                 # Precisions and workloads are read apart; their ratios are never merged.
-                groups.setdefault(f"{x.workload}, {x.dtype}", []).append((x, y))
-        for target, group in groups.items():
-            verdict = _read(measure, target, group, a, b)
+                groups.setdefault((x.workload, dtype), []).append((x, y))
+        for (workload, dtype), group in groups.items():
+            verdict = read(measure, f"{workload}, {dtype}", group, a, b)
             if verdict is not None:
+                verdict.precision = "" if measure.phase == "kernel" else dtype
                 surer = all(is_measured(x) and is_measured(y) and x.devices == y.devices for x, y in group)
-                in_time = measure.note and (group[0][0].workload, measure.phase) in served
-                verdict.counted = surer or not in_time
+                if measure.note and (workload, measure.phase) in served and not surer:
+                    verdict.beside = "readings at service targets count in its place"
                 found.append(verdict)
     return found
 
@@ -108,24 +95,26 @@ def verdicts(a: Operand, b: Operand, served: Collection[tuple[str, str]] = ()) -
 def verdicts_at(a: Operand, b: Operand) -> list[Verdict]:
     """Return what each service target says of two sides; the rows' names are their targets'."""
     found: list[Verdict] = []
-    for x, y in matched(a, b):
+    pairs = [(x, y, x.case_id) for x, y in matched(a, b)]
+    pairs += [(x, y, in_eight_bit(x)) for x, y in eight_bit(a, b)]
+    for x, y, target in pairs:
         if x.status == y.status == "ok":
-            found += filter(None, [_read(AT_TARGET[x.phase], x.case_id, [(x, y)], a, b)])
+            found += filter(None, [read(AT_TARGET[x.phase], target, [(x, y)], a, b)])
         elif {x.status, y.status} == {"ok", "skipped"}:
-            found.append(_only_one(x, y, a, b))
+            found.append(_only_one(x, y, target, a, b))
         elif x.status == y.status == "skipped" and NO_LIMITS not in (*x.flags, *y.flags):
-            found.append(_neither(x, y, a, b))
+            found.append(_neither(x, y, target, a, b))
     return found
 
 
-def _neither(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
+def _neither(x: Row, y: Row, target: str, a: Operand, b: Operand) -> Verdict:
     """Both sides are too slow or too small for a target: what they yield at the same batch is no answer to it."""
     measure = AT_TARGET[x.phase]
     front = "" if is_measured(x) and is_measured(y) else "estimated: "
     told = doubt(x, y) or _why_open(x, y)
     return Verdict(
-        axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, per=_per(a, b),
-        target=x.case_id, a_source=_known(x), b_source=_known(y), a_doubt=doubt(x), b_doubt=doubt(y),
+        axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, per=per(a, b),
+        **subject(x, y, target), a_source=_known(x), b_source=_known(y), a_doubt=doubt(x), b_doubt=doubt(y),
         reading=f"{front}cannot tell: {told}" if told else f"{front}{NEITHER}",
         source=worst(_known(x), _known(y)), why=f"{a.label}: {x.reason}; {b.label}: {y.reason}",
     )  # fmt: skip
@@ -136,7 +125,7 @@ def _why_open(x: Row, y: Row) -> str:
     return next((words for flag, words in OPEN.items() if flag in x.flags or flag in y.flags), "")
 
 
-def _only_one(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
+def _only_one(x: Row, y: Row, target: str, a: Operand, b: Operand) -> Verdict:
     """One side is too slow or too small for a target that the other keeps."""
     measure = AT_TARGET[x.phase]
     can, cannot = (a, y) if x.status == "ok" else (b, x)
@@ -149,8 +138,8 @@ def _only_one(x: Row, y: Row, a: Operand, b: Operand) -> Verdict:
     reasons += ["by its interval it may be in time"] * (ACROSS in cannot.flags)
     reasons += [f"{can.label} may be late, by the interval of its own"] * (ACROSS in (y if can is b else x).flags)
     return Verdict(
-        axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, per=_per(a, b),
-        target=x.case_id, a_value=getattr(x, measure.metric), b_value=getattr(y, measure.metric),
+        axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, per=per(a, b),
+        **subject(x, y, target), a_value=getattr(x, measure.metric), b_value=getattr(y, measure.metric),
         a_source=_known(x), b_source=_known(y), reading=words,
         a_doubt=told if cannot is x else "", b_doubt=told if cannot is y else "",
         source=worst(_known(x), _known(y)),
@@ -163,27 +152,9 @@ def _known(row: Row) -> str:
     return "modelled:sheet" if row.source == "modelled" and row.tier is None else source_of(row)
 
 
-def bought(side: Operand) -> str:
-    """Return the unit that is bought: a package where rows are of dies and of packages."""
-    units = side.units
-    return "package" if "package" in units else (units or ["machine"])[0]
-
-
-def matched(a: Operand, b: Operand) -> list[tuple[Row, Row]]:
-    """Return the rows of one case and one definition that both sides have, per unit that is bought."""
-    mine, theirs = (_by_case(side) for side in (a, b))
-    pairs = ((x, theirs[case_id]) for case_id, x in mine.items() if case_id in theirs)
-    return [(x, y) for x, y in pairs if x.definition_hash == y.definition_hash]
-
-
-def _by_case(side: Operand) -> dict[str, Row]:
-    unit = bought(side)
-    return {row.case_id: row for row in side.rows if row.unit == unit}
-
-
 def other_definitions(a: Operand, b: Operand) -> set[str]:
     """Return the workloads of which both sides have a case by the same name, but by another definition."""
-    mine, theirs = _by_case(a), _by_case(b)
+    mine, theirs = by_case(a), by_case(b)
     return {
         row.workload for case_id, row in mine.items()
         if case_id in theirs and row.definition_hash != theirs[case_id].definition_hash
@@ -192,7 +163,7 @@ def other_definitions(a: Operand, b: Operand) -> set[str]:
 
 def missing(axis: Axis, a: Operand, b: Operand) -> Verdict:
     """Return the verdict of an axis on which nothing can be said, with the reason."""
-    mine, theirs = _by_case(a), _by_case(b)
+    mine, theirs = by_case(a), by_case(b)
     same = [case_id for case_id in mine if case_id in theirs]
     apart = [case_id for case_id in same if mine[case_id].definition_hash != theirs[case_id].definition_hash]
     why = WHY_NONE[axis]
@@ -201,54 +172,3 @@ def missing(axis: Axis, a: Operand, b: Operand) -> Verdict:
     elif not same and axis != "price/performance":
         why = "the two sides have no case in common, so there is nothing to divide"
     return Verdict(axis=axis, metric="", a=a.label, b=b.label, reading="no verdict", why=why)
-
-
-def _metric(measure: Measure, x: Row, y: Row) -> str:
-    """Utilization is of published peaks where both sides have them, else of those that both reached; never mixed."""
-    own = all(getattr(row, measure.metric) is not None for row in (x, y))
-    return measure.metric if own or measure.axis != "utilization" else f"{measure.metric}_achieved"
-
-
-def _per(a: Operand, b: Operand) -> str:
-    return bought(a) if bought(a) == bought(b) else f"{bought(a)} | {bought(b)}"
-
-
-def _read(
-    measure: Measure, target: str, pairs: Sequence[tuple[Row, Row]], a: Operand, b: Operand
-) -> Verdict | None:  # fmt: skip
-    found = [(x, y, *ratio_of(x, y, _metric(measure, x, y))) for x, y in pairs]
-    read = [(x, y, ratio, interval) for x, y, ratio, interval in found if ratio is not None]
-    if not read:
-        return None
-    # Beside cases that are sure, those in doubt are left out of the mean, and told.
-    sure = [each for each in read if not doubt(*each[:2])] or read
-    ratios = {x.case_id: ratio for x, _, ratio, _ in sure}
-    intervals: list[Interval | None] = [interval for *_, interval in sure]
-    used = [(x, y) for x, y, *_ in sure]
-    names, higher = (a.label, b.label), measure.better == "higher"
-    basis = basis_of(*(row for pair in used for row in pair))
-    verdict = Verdict(
-        axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, better=measure.better,
-        target=target, note=measure.note,
-        source=worst(*(source_of(row) for pair in used for row in pair)), reading="", per=_per(a, b),
-        a_source=worst(*(source_of(x) for x, _ in used)), b_source=worst(*(source_of(y) for _, y in used)),
-        a_doubt=doubt(*(x for x, _ in used)), b_doubt=doubt(*(y for _, y in used)), unstable=basis.unstable,
-        left_out={x.case_id: (ratio, doubt(x, y)) for x, y, ratio, _ in read if x.case_id not in ratios},
-    )  # fmt: skip
-    if len(used) == 1:
-        x, y = used[0]
-        metric = _metric(measure, x, y)
-        verdict.a_value, verdict.b_value = getattr(x, metric), getattr(y, metric)
-        verdict.ratio, verdict.interval = ratios[x.case_id], intervals[0]
-        verdict.reading = reading(verdict.ratio, verdict.interval, names, higher=higher, basis=basis)
-        ends = one_sided(x, y, metric)
-        if ends is not None:
-            verdict.why = (
-                f"{times(ends[0])} to {times(ends[1])} by the interval of {a.label if x.interval else b.label} alone"
-            )
-        return verdict
-    values = list(ratios.values())
-    verdict.ratio, verdict.interval = together(values, intervals)
-    verdict.cases = ratios
-    verdict.reading = reading_of_many(values, intervals, names, higher=higher, basis=basis)
-    return verdict

@@ -48,9 +48,12 @@ class Verdict(msgspec.Struct, kw_only=True):
     a_value, b_value: in `unit`, where the ratio is of one case; None for a geometric mean.
     reading: words of bench.results.reading. source: the least sure of what went in.
     cases: the ratios that a geometric mean is of, by case; empty where the ratio is of one case.
-    note: what is not the same on both sides though the case is. counted: whether it stands for its axis; False where
-    readings at service targets do so in its place. a_doubt, b_doubt: why a side's number is in doubt, see
-    bench.results.doubt; such a reading stands for nothing. unstable: the time of one of its rows did not settle.
+    model, phase, precision, limits: what it is of: the model, else the workload; limits as a service target is written,
+    "" at the same batch; precision "" of kernels, which are no service.
+    note: what is not the same on both sides though the case is. beside: why it does not stand for its axis: a reading
+    at a service target, or in the precision that a service would run, does so in its place.
+    a_doubt, b_doubt: why a side's number is in doubt, see bench.results.doubt; such a reading stands for nothing.
+    unstable: the time of one of its rows did not settle.
     left_out: cases in doubt that the geometric mean is not of, with their ratio and why.
     equal: where a price is not known, the one that would make both sides equal.
     a_id, b_id: the cells of a report that hold the values, where those follow from assumptions; "" where they do not.
@@ -75,7 +78,11 @@ class Verdict(msgspec.Struct, kw_only=True):
     cases: dict[str, float] = {}
     why: str = ""
     note: str = ""
-    counted: bool = True
+    model: str = ""
+    phase: str = ""
+    precision: str = ""
+    limits: str = ""
+    beside: str = ""
     a_doubt: str = ""
     b_doubt: str = ""
     unstable: bool = False
@@ -83,6 +90,11 @@ class Verdict(msgspec.Struct, kw_only=True):
     equal: EqualPrice | None = None
     a_id: str = ""
     b_id: str = ""
+
+    @property
+    def counted(self) -> bool:
+        """Whether it stands for its axis."""
+        return not self.beside
 
     @property
     def doubt(self) -> str:

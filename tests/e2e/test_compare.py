@@ -34,9 +34,21 @@ def ascend(call: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -
 def test_two_sheets_are_told_apart_by_device_and_unit_before_any_number(bench: Bench) -> None:
     done = bench(*ASCEND)
     assert (done.code, done.err) == (0, "")
-    head = done.out.splitlines()[:4]
+    answers, _, rest = done.out.partition("\n\n")
+    assert [line.partition(":")[0] for line in answers.splitlines()][:2] == [
+        "deepseek-r1, 8-bit, at 15 ms per token", "deepseek-r1, 8-bit, at 30 ms per token",
+    ]  # fmt: skip
+    head = rest.splitlines()[:4]
     assert head[0] == "! not the same on all sides (ascend-910c | h100-sxm):"
     assert any(line.strip() == "unit: die, package | package" for line in head)
+
+
+def test_an_answer_has_its_sentence_and_its_parts_and_is_of_what_a_service_would_run(ascend: Any) -> None:
+    first = ascend.json["answers"][0]
+    assert first["text"] == f"{first['of']}: {first['words']}"
+    served = [v for v in ascend.json["verdicts"] if v["axis"] == "throughput" and not v["beside"]]
+    assert {v["precision"] for v in served} == {"8-bit"}
+    assert {v["note"].rpartition("; ")[2] for v in served} == {"int8 | fp8"}
 
 
 def test_a_package_of_two_dies_is_compared_by_die_and_by_package(ascend: Any) -> None:

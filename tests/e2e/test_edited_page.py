@@ -16,6 +16,7 @@ from bench.report import cells
 from bench.report.page.live import live
 from bench.report.parts.glance import sentence
 from bench.report.pdf import BROWSERS, browser
+from bench.results.answer import worth
 from bench.results.prices import example_prices
 from bench.results.reading import Basis, reading
 from bench.results.verdict import EqualPrice, Verdict, summary
@@ -82,16 +83,18 @@ def test_the_words_of_the_page_are_those_of_python_on_many_verdicts(script: Any,
     rng = random.Random(7)
     axes = [[random_verdict(rng, equal=equal) for _ in range(rng.choice([1, 1, 2, 5]))] for _ in range(400)]
     told = script.evaluate(
-        "all => all.map(axis => [axis.verdicts.map(words.sentence), words.summary(axis.verdicts, axis.leftOut)])",
+        "all => all.map(axis => [axis.verdicts.map(words.sentence), words.summary(axis.verdicts, axis.leftOut),"
+        " words.worth(axis.verdicts)])",
         [as_the_page_has_it(axis) for axis in axes],
     )
-    for axis, (sentences, whole) in zip(axes, told, strict=True):
+    for axis, (sentences, whole, price) in zip(axes, told, strict=True):
+        assert price == worth(axis)
         assert sentences == [sentence(verdict, {}) for verdict in axis]
         # Where every reading is in doubt no price changes the sentence, and the script leaves it.
         assert whole in (summary("price/performance", axis), None)
         assert whole is not None or all(verdict.doubt for verdict in axis)
     # All kinds of words were met.
-    every = " ".join(each for sentences, whole in told for each in [*sentences, whole or ""])
+    every = " ".join(each for sentences, whole, _ in told for each in [*sentences, whole or ""])
     kinds = (
         ("if it is rented at", " or bought at")
         if equal

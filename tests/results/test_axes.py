@@ -4,16 +4,10 @@ from math import exp
 
 import pytest
 
-from bench.results.axes import (
-    SAME_BATCH,
-    every_verdict,
-    matched,
-    missing,
-    other_definitions,
-    verdicts,
-    verdicts_at,
-)  # fmt: skip
+from bench.results.axes import every_verdict, missing, other_definitions, verdicts, verdicts_at
 from bench.results.compare import Operand
+from bench.results.measures import SAME_BATCH
+from bench.results.pairs import matched
 from bench.results.target import ACROSS, NO_LIMITS, UNBRACKETED
 from bench.results.verdict import AXES, summary
 
@@ -253,3 +247,41 @@ def test_two_runs_of_one_device_are_judged_by_what_was_measured_beside_what_is_i
 def test_every_axis_has_a_reason_for_nothing(decode):
     a, b = operand("A", decode()), operand("B", decode())
     assert all(missing(axis, a, b).why for axis in AXES)
+
+
+def in_two(decode, dtype, rate, device_name, **changes):
+    return decode(rate, case_id=f"x[b=1,{dtype}]", workload="x", dtype=dtype, device_name=device_name,
+                  definition={"dtype": dtype}, definition_hash=f"x {dtype}", **changes)  # fmt: skip
+
+
+def test_what_a_service_would_run_counts_and_wider_precisions_stand_beside_it(decode):
+    a = operand("A", in_two(decode, "int8", 100.0, "910C"), in_two(decode, "bf16", 300.0, "910C"))
+    b = operand("B", in_two(decode, "int8", 50.0, "H100"), in_two(decode, "bf16", 100.0, "H100"),
+                in_two(decode, "fp8", 400.0, "H100"))  # fmt: skip
+    found = [v for v in every_verdict(a, b) if v.axis == "throughput"]
+    assert [(v.precision, v.ratio, v.beside) for v in found] == [
+        ("int8", 2.0, "8-bit counts in its place"), ("bf16", 3.0, "8-bit counts in its place"), ("8-bit", 0.25, ""),
+    ]  # fmt: skip
+    assert found[2].note == f"{SAME_BATCH}; int8 | fp8"
+    assert summary("throughput", found) == "B better by 4.00x"
+
+
+def test_without_8_bit_the_narrowest_that_is_sure_counts_and_what_is_in_doubt_is_told(decode):
+    a = operand("A", *(in_two(decode, dtype, 100.0, "910C") for dtype in ("int8", "bf16", "fp32")))
+    b = operand("B", in_two(decode, "int8", 50.0, "H100", flags=["busy"]), in_two(decode, "bf16", 50.0, "H100"),
+                in_two(decode, "fp32", 50.0, "H100"))  # fmt: skip
+    found = [v for v in every_verdict(a, b) if v.axis == "throughput"]
+    assert [(v.precision, v.counted) for v in found] == [("int8", True), ("bf16", True), ("fp32", False)]
+    assert summary("throughput", found) == "A better by 2.00x; 1 reading left out: busy"
+
+
+def test_two_runs_of_one_device_count_every_precision(decode):
+    rows = [in_two(decode, dtype, 100.0, "910C") for dtype in ("int8", "bf16")]
+    found = [v for v in every_verdict(operand("A", *rows), operand("B", *rows)) if v.axis == "throughput"]
+    assert [v.counted for v in found] == [True, True]
+
+
+def test_kernels_are_no_service_and_every_precision_counts(decode):
+    rows = [[in_two(decode, dtype, 100.0, name, phase="kernel") for dtype in ("int8", "bf16")] for name in ("a", "b")]
+    found = [v for v in every_verdict(operand("A", *rows[0]), operand("B", *rows[1])) if v.axis == "latency"]
+    assert [(v.precision, v.counted) for v in found] == [("", True), ("", True)]

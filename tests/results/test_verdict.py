@@ -31,7 +31,7 @@ def test_where_less_is_better_the_lower_side_is():
 
 
 def test_readings_that_do_not_stand_for_the_axis_are_neither_counted_nor_named():
-    found = [read(0.5), read(0.5), read(2.0, counted=False, source="modelled:sheet")]
+    found = [read(0.5), read(0.5), read(2.0, beside="8-bit", source="modelled:sheet")]
     assert summary("throughput", found) == "B better on 2 of 2 readings"
 
 

@@ -103,23 +103,27 @@
   }));
   for (const axis of axes) axis.built = [axis.head, ...axis.lines].map((each) => [each, each.textContent]);
   const readingBeside = (name) => { const cell = named.get(name); return cell && cell.nextElementSibling; };
-  const readings = new Map(axes.flatMap((axis) => axis.verdicts)
+  const readings = new Map(axes.flatMap((axis) => [...axis.verdicts, ...axis.beside])
     .filter((each) => !each.equal).map((each) => [each, readingBeside(each.cell)]).filter((pair) => pair[1]));
   const asBuilt = new Map([...readings.values()].map((cell) => [cell, cell.innerHTML]));
+  const asNow = (verdicts, known) => verdicts.map((each) => {
+    const [now, its] = [value(each.cell, known), ends(named.get(each.cell), known)];
+    return each.equal ? { ...each, equal: { ...each.equal, value: now, ends: its } } : { ...each, ratio: now, ends: its };
+  });
   const reread = (axis, known) => {
-    const cell = (each) => named.get(each.cell);
-    const found = axis.verdicts.map((each) => {
-      const [now, its] = [value(each.cell, known), ends(cell(each), known)];
-      return each.equal ? { ...each, equal: { ...each.equal, value: now, ends: its } } : { ...each, ratio: now, ends: its };
-    });
+    const found = asNow(axis.verdicts, known);
     const before = axis.built.map(([, text]) => text);
     const told = [words.summary(found, axis.leftOut) ?? before[0], ...found.map(words.sentence)];
     axis.built.forEach(([each], index) => { each.textContent = told[index] ?? before[index]; });
-    found.forEach((each, index) => {
-      const beside = readings.get(axis.verdicts[index]);
-      if (beside) beside.textContent = words.reading(each);
+    const every = [...axis.verdicts, ...axis.beside];
+    asNow(every, known).forEach((each, index) => {
+      const cell = readings.get(every[index]);
+      if (cell) cell.textContent = words.reading(each);
     });
   };
+  // The answers' words on price.
+  const answers = [...document.querySelectorAll(".worth[data-live]")].map((part) => (
+    { part, built: part.textContent, verdicts: JSON.parse(part.dataset.live).verdicts }));
   const bar = document.getElementById("edited");
   // What is drawn or told with the original assumptions says so: charts over a table that follows, and sections' words.
   const stale = [];
@@ -145,6 +149,7 @@
       if (any) reread(axis, known);
       else for (const [each, text] of axis.built) each.textContent = text;
     }
+    for (const each of answers) each.part.textContent = any ? `; ${words.worth(asNow(each.verdicts, known))}` : each.built;
     if (!any) for (const [cell, inside] of asBuilt) cell.innerHTML = inside;
     for (const note of stale) note.hidden = !note.parentElement.querySelector("td.changed");
     if (!bar) return;

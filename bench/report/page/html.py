@@ -13,6 +13,7 @@ from bench.report.document import Cell, Chart, Report, Table
 from bench.report.page.live import live
 from bench.report.page.shell import render
 from bench.report.parts.glance import sentence, shortened
+from bench.results.answer import answer, questions
 from bench.results.verdict import AXES, Axis, Verdict, summary, worst
 
 if TYPE_CHECKING:
@@ -61,12 +62,13 @@ def page(report: Report) -> str:
 
 
 def pairs(verdicts: list[Verdict]) -> list[dict[str, Any]]:
-    """Return, for each two systems, every axis with its sentence, its readings, and how sure it is."""
+    """Return, for each two systems, the answers, and every axis with its sentence, its readings, and how sure it is."""
     names = shortened(verdicts)
     found = []
     for a, b in dict.fromkeys((verdict.a, verdict.b) for verdict in verdicts):
         mine = [verdict for verdict in verdicts if (verdict.a, verdict.b) == (a, b)]
-        found.append({"a": a, "b": b, "axes": [_axis(axis, mine, names) for axis in AXES]})
+        told = [{"answer": answer(each), "live": live(each.price, names)} for each in questions(mine)]
+        found.append({"a": a, "b": b, "answers": told, "axes": [_axis(axis, mine, names) for axis in AXES]})
     return found
 
 

@@ -15,13 +15,18 @@ from bench.results.verdict import Verdict
 def live(verdicts: list[Verdict], names: dict[str, str]) -> str:
     """Return an axis's verdicts as JSON, in the order of its lines; "" where none follows from assumptions.
 
-    Numbers are not in it: `cell` names the cell of a table that has the ratio, or the price, with its formulas.
+    beside: those that stand beside the axis, whose readings in the table follow too. Numbers are not in it: `cell`
+    names the cell of a table that has the ratio, or the price, with its formulas.
     """
     known = [verdict for verdict in verdicts if verdict.metric and verdict.counted]
     if not known or not all(verdict.equal or ratio_id(verdict) for verdict in known):
         return ""
     doubts = [verdict.doubt for verdict in known if verdict.doubt]
-    found = {"leftOut": left_out(doubts) if doubts else "", "verdicts": [_one(verdict, names) for verdict in known]}
+    beside = [verdict for verdict in verdicts if not verdict.counted and ratio_id(verdict)]
+    found = {
+        "leftOut": left_out(doubts) if doubts else "", "verdicts": [_one(verdict, names) for verdict in known],
+        "beside": [_one(verdict, names) for verdict in beside],
+    }  # fmt: skip
     return msgspec.json.encode(found).decode()
 
 

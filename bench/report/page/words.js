@@ -67,6 +67,22 @@ const words = (() => {
     const spread = sought.length > ways.length ? ", by case or target" : "";
     return `${first.why}; estimated: its tokens cost the same as on ${other} if it is ${told}${spread}`;
   };
+  // What an answer says of price, as bench/results/answer.py has it.
+  const upTo = (prices) => {
+    const [first, ends] = [prices[0], prices.length > 1 ? null : prices[0].ends];
+    const [low, high] = [Math.min, Math.max].map((end) => threeDigits(end(...prices.map((each) => each.value))));
+    const span = low === high ? low : `${low} to ${high}`;
+    return `${first.way === "bought" ? "buying" : "renting"} up to about ${span} ${first.unit} a ${first.per}${ends ? ` (${ends.map(threeDigits).join(" to ")})` : ""}`;
+  };
+  const worth = (verdicts) => {
+    const sure = verdicts.filter((each) => !each.doubt);
+    const equal = sure.filter((each) => each.equal).map((each) => each.equal);
+    if (!equal.length) return sure.length ? `on price, ${summary(sure, "")}` : "";
+    const own = equal.filter((each) => each.of === equal[0].of && each.value > 0);
+    if (!own.length) return none(equal[0].of);
+    const ways = [...new Set(own.map((each) => each.way))];
+    return `${own[0].of} is worth ${ways.map((way) => upTo(own.filter((each) => each.way === way))).join(" or ")}`;
+  };
   // An axis in one sentence. leftOut: what Python says of the readings in doubt, which no price changes.
   const summary = (verdicts, leftOut) => {
     const read = verdicts.filter((each) => !each.equal && !each.doubt);
@@ -90,5 +106,5 @@ const words = (() => {
     }
     return `estimated: cannot tell apart on ${n} readings${tail}`;
   };
-  return { threeDigits, number, interval, better, reading, sentence, summary };
+  return { threeDigits, number, interval, better, reading, sentence, summary, worth };
 })();

@@ -11,6 +11,7 @@ from bench.report.sides import Side
 from bench.results.compare import basis_of
 from bench.results.cost import WAYS, Way
 from bench.results.doubt import doubt
+from bench.results.measures import subject
 from bench.results.reading import reading
 from bench.results.verdict import EqualPrice, Verdict, worst
 from bench.results.what_if import NO_PRICE, break_even
@@ -105,7 +106,8 @@ def _verdict(first: Line, other: Line, way: Way) -> Verdict:
     units = dict.fromkeys((first.row.unit, other.row.unit))
     verdict = Verdict(
         axis="price/performance", metric=f"cost of {a.tokens} tokens, {WORDS[way]}", a=first.side.label,
-        b=other.side.label, unit=f"{a.currency}/Mtok", per=" | ".join(units), target=first.row.case_id, better="lower",
+        b=other.side.label, unit=f"{a.currency}/Mtok", per=" | ".join(units), better="lower",
+        **subject(first.row, other.row, first.row.case_id),
         a_value=a.value, b_value=b.value, a_source=worst(a.source, "assumed"), b_source=worst(b.source, "assumed"),
         a_id=first.id(way), b_id=other.id(way), a_doubt=doubt(first.row), b_doubt=doubt(other.row),
         reading="cannot tell: a number is missing",

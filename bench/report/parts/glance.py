@@ -112,8 +112,8 @@ def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str) -> 
         Column(name="ratio", number=True, note=f"{a} over {b}, as it is: of times less is better"),
         Column(name="reading"), Column(name="why or of what"),
     ])  # fmt: skip
-    if not all(verdict.counted for verdict in verdicts):
-        table.notes = ["Throughput at the same batch is left out of the verdict where service targets were read."]
+    if beside := {verdict.beside: None for verdict in verdicts if verdict.beside}:
+        table.notes = [f"Not counted in a verdict, as the last column says: {listed(beside)}."]
     for v in verdicts:
         short = short_names(list(v.cases))[0]
         listing = "; ".join(f"{short[case]} {times(ratio)}" for case, ratio in v.cases.items())
@@ -122,8 +122,8 @@ def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str) -> 
             _side(v, v.a_value, v.a_source, v.a_doubt, v.a_id), _side(v, v.b_value, v.b_source, v.b_doubt, v.b_id),
             ratio_cell(v), v.reading,
             "; ".join(filter(None, (
-                v.note, v.why, f"geometric mean of {len(v.cases)}: {listing}" if v.cases else "",
-                _left_out(v) if v.left_out else "",
+                v.beside and f"not counted: {v.beside}", v.note, v.why,
+                f"geometric mean of {len(v.cases)}: {listing}" if v.cases else "", _left_out(v) if v.left_out else "",
             ))),
         ])  # fmt: skip
     return table

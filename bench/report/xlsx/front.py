@@ -8,6 +8,7 @@ from bench.report import cells
 from bench.report.parts.glance import ratio_id
 from bench.report.xlsx import live
 from bench.report.xlsx.place import text
+from bench.results.answer import answer, questions
 from bench.results.verdict import Verdict
 from bench.units import counted
 
@@ -30,6 +31,7 @@ def front(writer: Writer) -> None:
     head = writer.head()
     row = 0
     sheet.write_string(row, 0, text(report.title), title)
+    row = _answers(writer, sheet, row)
     facts = [
         report.question,
         f"{report.created}, accelbench {report.bench_version}, report {report.id}",
@@ -79,6 +81,25 @@ def front(writer: Writer) -> None:
     for column, width in enumerate(WIDTHS):
         sheet.set_column(column, column, width)
     sheet.fit_to_pages(1, 0)
+
+
+def _answers(writer: Writer, sheet: Any, row: int) -> int:
+    """Write the answers below the title, what they say of price in a line of its own; return the last row."""
+    bold = writer.format("bold", bold=True)
+    for question in questions(writer.report.verdicts):
+        told, row = answer(question), row + 1
+        sheet.write_string(row, 0, text(f"{told.a} against {told.b}, {told.of}: {told.words}"), bold)
+        if not told.price:
+            continue
+        row, price = row + 1, text(told.price)
+        first = question.price[0]
+        name, value = (first.equal.id, first.equal.value) if first.equal else (ratio_id(first), first.ratio or 0.0)
+        spot = writer.places.names.get(name)
+        if spot is None:
+            sheet.write_string(row, 0, price)
+        else:
+            sheet.write_formula(row, 0, live.words(spot.reference, value, price), None, price)
+    return row
 
 
 def _equal(verdict: Verdict) -> list[Any]:

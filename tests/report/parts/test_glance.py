@@ -4,7 +4,7 @@ import pytest
 
 from bench.report.build import build
 from bench.report.page.html import page
-from bench.results.axes import SAME_BATCH
+from bench.results.measures import SAME_BATCH
 
 
 @pytest.fixture
@@ -24,15 +24,20 @@ def test_the_same_batch_is_in_the_table_with_its_words_and_not_in_the_picture(se
     drawn = [line["row"] for line in chart.rows if line["axis"] == "throughput"]
     assert drawn == ["decode in time, output tokens: tpot<=50ms, ctx=1k, bf16"]
     (line,) = [line for line in chart.table.rows if "equal batch per device, output" in line[1]]
-    assert line[-1].startswith(f"{SAME_BATCH}; geometric mean of 3: ")
+    assert line[-1].startswith(
+        f"not counted: readings at service targets count in its place; {SAME_BATCH}; geometric mean of 3: "
+    )
     assert line[6].value == pytest.approx(2.0)
-    assert "left out of the verdict" in chart.table.notes[0]
+    assert "Not counted in a verdict" in chart.table.notes[0]
 
 
 def test_the_verdict_on_the_front_is_of_the_target_alone(served):
     shown = page(served)
     front = shown[: shown.index("</section>")]
     assert "<strong>b better by 2.00x</strong>" in front
+    answer = "tiny-decode, bf16, at 50 ms per token: <strong>b better by 2.00x (1.97x to 2.03x)</strong>"
+    assert answer in front
+    assert front.index(answer) < front.index("Verdicts")
     assert "output tokens, tiny-decode, bf16" not in front
 
 
