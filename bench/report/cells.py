@@ -13,7 +13,7 @@ LEGEND = {
     "modelled": "~ modelled from the device's sheet and a calibration, not measured; its interval is P10 to P90",
     "published": "^ published by others, cited, not measured here",
     "interpolated": "≈ interpolated between measured points, not measured at this point",
-    "assumed": "* an assumption, which may be edited",
+    "assumed": "* rests on assumptions (prices, a demand), whatever else went into it; they may be edited, it follows",
     "in doubt": f"{doubt.MARK} measured while others took the cores or the device: in no verdict, to be measured again",
     "missing": "- no number, with the reason",
 }

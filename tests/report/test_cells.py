@@ -41,3 +41,8 @@ def test_a_unit_that_all_cells_share_stands_in_the_heading(units, shared):
     cells = [[Cell(value=1.0, unit=unit, source="measured")] for unit in units]
     table = Table(id="t", title="t", columns=[Column(name="n", number=True)], rows=cells)
     assert shared_unit(table, 0) == shared
+
+
+def test_what_was_worked_out_of_assumptions_is_not_called_one():
+    """A fleet's size is no field that a reader can edit."""
+    assert cells.LEGEND["assumed"].startswith("* rests on assumptions (prices, a demand), whatever else went into it")
