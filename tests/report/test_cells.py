@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.report.cells import interval_text, number, shared_unit, text
+from bench.report.cells import LEGEND, interval_text, number, shared_unit, text
 from bench.report.document import Cell, Column, Table
 
 
@@ -45,4 +45,4 @@ def test_a_unit_that_all_cells_share_stands_in_the_heading(units, shared):
 
 def test_what_was_worked_out_of_assumptions_is_not_called_one():
     """A fleet's size is no field that a reader can edit."""
-    assert cells.LEGEND["assumed"].startswith("* rests on assumptions (prices, a demand), whatever else went into it")
+    assert LEGEND["assumed"].startswith("* rests on assumptions (prices, a demand), whatever else went into it")
