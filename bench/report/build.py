@@ -19,7 +19,7 @@ from bench.report.parts.speed import speed
 from bench.report.parts.utilization import energy, utilization
 from bench.report.parts.work import in_short, work
 from bench.report.sides import Part, Side
-from bench.results.answer import answers
+from bench.results.answer import answers, other_pairs
 from bench.results.axes import every_verdict
 from bench.results.compare import Operand
 from bench.results.doubt import explained
@@ -51,7 +51,7 @@ def build(
         limits=method.LIMITS,
     )  # fmt: skip
     report.verdicts = _verdicts(sides, [verdict for part in extra for verdict in part.verdicts])
-    report.answers = answers(report.verdicts)
+    report.answers, report.other_pairs = answers(report.verdicts), other_pairs(labels)
     views = bases(sides)
     report.sections = [
         glance(report.verdicts) if len(sides) > 1 else in_short(sides[0]), speed(sides, targets),

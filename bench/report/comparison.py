@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.report.layout import Column, Table
 from bench.report.rows import by_reason, short_names
-from bench.results.answer import answers
+from bench.results.answer import answers, other_pairs
 from bench.results.axes import every_verdict
 from bench.results.compare import Compared, Comparison, Operand
 from bench.results.doubt import MARK, explained
@@ -111,7 +111,8 @@ def axis_lines(comparison: Comparison, targets: Comparison | None) -> list[str]:
     for a, b, found in verdicts_of(comparison, targets):
         lines += [f"on each axis, {a} against {b} (bench report has the readings):"]
         lines += [f"    {axis:<19}{summary(axis, found)}" for axis in AXES]
-    return lines
+    left_out = other_pairs([operand.label for operand in comparison.operands])
+    return [*lines, left_out] if left_out else lines
 
 
 def verdicts_of(comparison: Comparison, targets: Comparison | None) -> list[tuple[str, str, list[Verdict]]]:

@@ -163,6 +163,8 @@ class Report(msgspec.Struct, kw_only=True):
     systems: list[System]
     answers: list[Answer] = []
     verdicts: list[Verdict] = []
+    # Which pairs are not read against each other, and how to get them.
+    other_pairs: str = ""
     # How often a source stands behind a number of this report, "missing" included.
     counts: dict[str, int] = {}
     differences: list[list[str]] = []

@@ -96,6 +96,8 @@ def _answers(report: Report) -> list[str]:
         lines.append(f"- {head}**{escaped(each.of)}**: {escaped(each.text.removeprefix(f'{each.of}: '))}")
     if lines and any(each.example for each in report.assumptions):
         lines += ["", "Prices are examples, no offers to anybody."]
+    if report.other_pairs:
+        lines += ["", f"{escaped(report.other_pairs)}."]
     return [*lines, ""] if lines else []
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bench.errors import listed
 from bench.results.reading import Interval
 from bench.results.verdict import Axis, EqualPrice, Verdict, summary
 from bench.units import three_digits, times
@@ -70,6 +71,17 @@ def answer(question: Question) -> Answer:
 def answers(found: Sequence[Verdict]) -> list[Answer]:
     """Return the answers that verdicts give."""
     return [answer(question) for question in questions(found)]
+
+
+def other_pairs(labels: Sequence[str]) -> str:
+    """Return which pairs are not read against each other, and how to get them; "" where all are."""
+    if len(labels) < 3:
+        return ""
+    first, second, *rest = labels
+    return (
+        f"{first} is read against each of the others, and those not against each other; for "
+        f"{second} against {listed(rest)}, name {second} first"
+    )
 
 
 def _key(verdict: Verdict) -> tuple[str, ...]:

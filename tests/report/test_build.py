@@ -7,6 +7,7 @@ from bench.report import cells
 from bench.report.build import MOST_POINTS, build, thinned
 from bench.report.document import Chart, Report, Table, every_cell, every_table
 from bench.report.forms import as_markdown
+from bench.report.page.html import page
 from bench.report.sides import Part, Side
 from bench.results.compare import Operand
 from bench.results.verdict import AXES, Verdict
@@ -213,3 +214,12 @@ def test_where_every_case_is_in_doubt_the_verdict_is_none_and_the_ratio_stays_wi
 
 def words(row):
     return [cell if isinstance(cell, str) else cells.text(cell) for cell in row]
+
+
+def test_with_three_sides_every_form_says_which_pairs_are_not_read(two):
+    third = Side(Operand("c", two[1].rows), "c", two[1].paper)
+    report = build([*two, third], targets=[], command="c", created="now")
+    told = "a is read against each of the others, and those not against each other; for b against c, name b first"
+    assert told in page(report)
+    assert told in as_markdown(report)
+    assert "<h3>a against b</h3>" in page(report)

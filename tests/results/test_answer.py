@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.results.answer import answers, worth
+from bench.results.answer import answers, other_pairs, worth
 from bench.results.verdict import EqualPrice, Verdict
 
 
@@ -81,3 +81,10 @@ def test_with_all_prices_the_verdict_on_price_is_told_and_a_price_in_doubt_is_no
         " or buying up to about 60,000 USD a package (42,000 to 84,000)"
     )
     assert worth([price(3.0, a_doubt="disturbed")]) == worth([price()]) == worth([]) == ""
+
+
+def test_pairs_that_are_not_read_are_named_with_how_to_get_them():
+    assert other_pairs(["a", "b"]) == ""
+    assert other_pairs(["a", "b", "c", "d"]) == (
+        "a is read against each of the others, and those not against each other; for b against c, d, name b first"
+    )

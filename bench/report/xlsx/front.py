@@ -36,6 +36,7 @@ def front(writer: Writer) -> None:
         report.question,
         f"{report.created}, accelbench {report.bench_version}, report {report.id}",
         report.command,
+        *([report.other_pairs] if report.other_pairs else []),
     ]
     facts += [words for source, words in cells.LEGEND.items() if source in report.counts]
     for fact in facts:
