@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,6 @@ def test_what_was_saved_is_compared_with_and_a_slower_run_fails(suite: Any) -> N
     assert [row.samples_s for row in load_run(saved).rows] == [[m / 1024] for m in (1, 2, 3, 4)]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pygal") is None, reason="histograms need pytest-benchmark[histogram]")
 def test_histograms_are_drawn(suite: Any) -> None:
     done = suite("--benchmark-histogram", "drawn/of")
     assert done.code == 0
@@ -155,7 +153,6 @@ def test_with_timings_switched_off_a_case_still_has_to_work(suite: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("xdist") is None, reason="pytest-xdist is not installed")
 def test_in_several_processes_nothing_is_timed(suite: Any) -> None:
     done = suite("-n", "2", "--benchmark-json=x.json", plugins=(*PLUGINS, "xdist.plugin"))
     assert "4 passed" in done.out
