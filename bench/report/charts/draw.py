@@ -14,10 +14,11 @@ import altair as alt
 
 from bench.report import cells
 from bench.report.charts import labels
-from bench.report.charts.scale import along, ratio
+from bench.report.charts.scale import EDGE, along, ratio
 from bench.report.charts.style import Palette, config, shape
 from bench.report.document import Cell, Chart
 from bench.results.reading import EQUAL
+from bench.units import MISSING
 
 Rows = list[dict[str, Any]]
 
@@ -79,9 +80,15 @@ def _points(rows: Rows, x: Any, y: Any, down: int = 0) -> Any:
 
 def _names(names: list[str], palette: Palette, y: Any, up: int, size: int = 12) -> Any:
     """The names of rows, each above its marks, so that a narrow page keeps its width for the data."""
-    heads = [{"at": index, "row": name} for index, name in enumerate(names)]
+    heads = _of([{"at": index, "row": name} for index, name in enumerate(names)])
     style = {"align": "left", "baseline": "middle", "fontSize": size, "dy": -up, "x": 0, "aria": False}
-    return _of(heads).mark_text(color=palette.ink, **style).encode(y=y, text="row:N")
+    return alt.layer(*(each.encode(y=y, text="row:N") for each in _clear(heads, palette, **style)))
+
+
+def _clear(rows: Any, palette: Palette, **style: Any) -> list[Any]:
+    """Words that no line of the axis runs through: written on a stroke of the paper's colour."""
+    under = {"stroke": palette.paper, "strokeWidth": 5, "strokeJoin": "round", "color": palette.paper}
+    return [rows.mark_text(**style, **under), rows.mark_text(**style, color=palette.ink)]
 
 
 def _curve(chart: Chart, rows: Rows, palette: Palette) -> Any:
@@ -164,38 +171,50 @@ def _roofline(chart: Chart, rows: Rows, palette: Palette) -> Any:
 def _forest(chart: Chart, rows: Rows, palette: Palette) -> Any:
     """Ratios with their intervals on one logarithmic axis, and beside each its numbers, source and reading.
 
-    Rows: row (its name), ratio, low, high, reading; axis where a line parts them. Options: x_title, or better: who is
-    better on the left and on the right of 1.
+    Rows: row (its name), ratio, low, high, reading; axis where a line parts them; at, its place among those in words.
+    Options: x_title, or better: who is better on the left and on the right of 1; words: rows without a ratio, with
+    their words and on whose side these stand (-1, 0, 1).
     """
-    placed = [row | {"at": index} | _told(row) for index, row in enumerate(rows)]
+    found = sorted([*rows, *chart.options.get("words", ())], key=lambda row: row.get("at", 0))
+    every = [row | {"at": index} | _told(row) for index, row in enumerate(found)]
+    placed = [row for row in every if "words" not in row]
     ends = [value for row in rows for value in (row["ratio"], row["low"], row["high"]) if value]
     x, low = (ratio(ends, NARROWEST, chart.options.get("x_title", ""), field) for field in ("ratio:Q", "low:Q"))
     y = alt.Y("at:O", axis=None)
     equal = [{"low": 1 / (1 + EQUAL), "high": 1 + EQUAL}]
-    parted = [row for row, before in zip(placed[1:], placed, strict=False) if row.get("axis") != before.get("axis")]
+    # An interval from 0 has its lower end beyond every logarithm: its line begins at the edge.
+    edge = min(NARROWEST[0], *ends) * EDGE
+    lines = [row | {"low": row["low"] or edge} for row in placed if row["high"]]
+    parted = [row for row, before in zip(every[1:], every, strict=False) if row.get("axis") != before.get("axis")]
     layers = [
         _of(equal).mark_rect(color=palette.band, aria=False).encode(x=low, x2="high:Q"),
         _of(parted).mark_rule(color=palette.grid, yOffset=-ROW / 2, aria=False)
         .encode(y=y, x=alt.value(0), x2=alt.value(COLUMNS[-1][1] + COLUMNS[-1][2])),
-        _names([row["row"] for row in rows], palette, y, 9),
-        _of([row for row in placed if row["low"]]).mark_rule(strokeWidth=2, aria=False, yOffset=6)
+        _names([row["row"] for row in every], palette, y, 9),
+        _of(lines).mark_rule(strokeWidth=2, aria=False, yOffset=6)
         .encode(x=low, x2="high:Q", y=y, color=_raw(alt.Color, "colour")),
         _points(placed, x, y, down=6),
     ]  # fmt: skip
     style = {"align": "left", "fontSize": 12, "color": palette.ink, "aria": False}
     for name, left, width in COLUMNS:
         head = _of([{"text": name}]).mark_text(**style, fontWeight="bold", x=left, y=-10, baseline="middle")
-        column = _of(placed).mark_text(**style, x=left, limit=width, baseline="middle", yOffset=6)
+        column = _of(every).mark_text(**style, x=left, limit=width, baseline="middle", yOffset=6)
         layers += [head.encode(text="text:N"), column.encode(y=y, text=f"{name.partition(',')[0]}_text:N")]
     for words, side in zip(chart.options.get("better", ()), (-1, 1), strict=False):
         text = {**style, "align": "right" if side < 0 else "left", "dx": 10 * side, "y": -32, "limit": FOREST / 2}
         layers.append(_of([{"ratio": 1.0, "text": words}]).mark_text(**text).encode(x=x, text="text:N"))
-    return alt.layer(*layers, width=FOREST, height=ROW * len(rows))
+    for side, align in ((-1, "right"), (0, "center"), (1, "left")):
+        mine = _of([row | {"ratio": 1.0} for row in every if row.get("side") == side])
+        text = {"fontSize": 12, "baseline": "middle", "align": align, "dx": 10 * side, "yOffset": 6, "aria": False}
+        layers += [each.encode(x=x, y=y, text="words:N") for each in _clear(mine, palette, **text)]
+    return alt.layer(*layers, width=FOREST, height=ROW * len(every))
 
 
 def _told(row: dict[str, Any]) -> dict[str, str]:
-    """What stands in the columns beside a ratio."""
-    spread = f" ({cells.interval_text((row['low'], row['high']), 'x')})" if row["low"] and row["high"] else ""
+    """What stands in the columns beside a ratio, or beside words in its place."""
+    if "words" in row:
+        return {"ratio_text": MISSING, "source_text": row["source"], "reading_text": row["reading"]}
+    spread = f" ({cells.interval_text((row['low'], row['high']), 'x')})" if row["high"] else ""
     number = cells.text(Cell(value=row["ratio"], unit="x", source=row["source"]))
     return {"ratio_text": number + spread, "source_text": row["source"], "reading_text": row["reading"]}
 

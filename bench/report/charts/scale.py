@@ -7,6 +7,8 @@ from typing import Any
 
 import altair as alt
 
+# How far an axis of ratios reaches beyond its values.
+EDGE = 0.97
 # A title that ends so is of a time; its unit then stands at each label instead.
 SECONDS = ", s"
 TIME = (
@@ -40,7 +42,7 @@ def _axis(values: list[float], title: str, *, log: bool) -> alt.Axis:
 
 def ratio(values: list[float], narrowest: tuple[float, float], title: str, field: str) -> Any:
     """Return a logarithmic axis of ratios around 1x, at least as wide as `narrowest`."""
-    domain = [min(narrowest[0], *values) * 0.97, max(narrowest[1], *values) * 1.03]
+    domain = [min(narrowest[0], *values) * EDGE, max(narrowest[1], *values) / EDGE]
     between = (0.7, 1.5) if domain[1] / domain[0] < 10 else ()
     steps = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
     ticks = [tick for tick in (*steps, *between) if domain[0] <= tick <= domain[1]]

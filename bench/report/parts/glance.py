@@ -34,25 +34,34 @@ def glance(verdicts: list[Verdict]) -> Section:
 
 def _forest(pair: list[Verdict], names: dict[str, str], number: int, table: Table) -> Chart:
     a, b = pair[0].a, pair[0].b
-    drawn = [verdict for verdict in pair if _drawn(verdict)]
+    shown = [verdict for verdict in pair if _drawn(verdict) or _worded(verdict)]
+    drawn = [verdict for verdict in shown if verdict.ratio]
     doubts = [verdict.doubt for verdict in pair if verdict.doubt]
     in_doubt = f" {left_out(doubts)}; the table has them." if doubts else ""
-    rows = [_row(verdict, names) for verdict in drawn]
+    rows = [_row(verdict, names) | {"at": at} for at, verdict in enumerate(shown) if verdict.ratio]
+    words = [_words(verdict, names) | {"at": at} for at, verdict in enumerate(shown) if not verdict.ratio]
+    without = f" {counted(len(words), 'reading')} without a ratio, in words." if words else ""
     told = "; ".join(f"{row['row']}: {row['ratio']:.2f} ({row['source']})" for row in rows[:MOST_TOLD])
     return Chart(
         id=f"forest-{number}", title=f"{a} against {b}: the ratios behind the verdicts", kind="forest", rows=rows,
         marks=len(rows),
-        alt=f"{counted(len(drawn), 'ratio')} of {a} to {b} with their intervals; to the right {a} is better. {told}",
-        table=table, options={"better": [f"\u2190 {b} better", f"{a} better \u2192"]},
+        alt=f"{counted(len(drawn), 'ratio')} of {a} to {b} with their intervals; to the right {a} is better. {told}"
+        + "".join(f"; {each['row']}: {each['reading']}" for each in words),
+        table=table, options={"better": [f"\u2190 {b} better", f"{a} better \u2192"], "words": words},
         caption=f"Ratios of {a} to {b}, those of times, energies and costs turned round: a number above 1x is always "
         f"in favour of {a}. Grey: equal within {EQUAL:.0%}. A line is the interval; where it reaches the grey band, "
-        f"nobody is told better.{in_doubt}",
+        f"nobody is told better.{without}{in_doubt}",
     )  # fmt: skip
 
 
 def _drawn(verdict: Verdict) -> bool:
     """Whether a ratio is in the picture: one in doubt, which may be anything, would only stretch its axis."""
     return bool(verdict.ratio) and verdict.counted and not verdict.doubt
+
+
+def _worded(verdict: Verdict) -> bool:
+    """Whether a reading without a ratio is in the picture, in words: a target that one side or neither keeps."""
+    return verdict.axis == "throughput" and not verdict.ratio and bool(verdict.metric) and verdict.counted
 
 
 def listed(names: Iterable[str]) -> str:
@@ -159,6 +168,15 @@ def _side(verdict: Verdict, value: float | None, source: str, doubt: str, name: 
         why = "see the cases of the geometric mean" if verdict.cases else verdict.why
         return Cell(value=None, unit=verdict.unit, note=why)
     return Cell(value=value, unit=verdict.unit, source=source, doubt=doubt, formula=name or None)
+
+
+def _words(verdict: Verdict, names: dict[str, str]) -> dict[str, Any]:
+    """A row of the picture that has words in the place of a mark; side: on whose they stand, 1 for the first."""
+    words = verdict.reading.removeprefix("estimated: ")
+    side = {f"only {verdict.a} can": 1, f"only {verdict.b} can": -1}.get(words, 0)
+    row = f"{verdict.metric}: {names.get(verdict.target, verdict.target)}"
+    return {"row": row, "series": verdict.b, "source": verdict.source, "words": words, "side": side,
+            "reading": verdict.reading, "axis": verdict.axis}  # fmt: skip
 
 
 def _row(verdict: Verdict, names: dict[str, str]) -> dict[str, Any]:

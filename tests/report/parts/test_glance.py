@@ -45,3 +45,24 @@ def test_without_targets_the_verdict_says_that_it_is_not_the_same_service(report
     shown = page(reported)
     front = shown[: shown.index("</section>")]
     assert f"tiny-decode, bf16, geometric mean of 3; {SAME_BATCH}" in front
+
+
+@pytest.mark.parametrize(
+    ("late", "words", "side"),
+    [((1,), "only a can", 1), ((0,), "only b can", -1), ((0, 1), "neither can", 0)],
+)
+def test_a_target_that_not_both_keep_is_in_the_picture_in_words(two, row, late, words, side):
+    for index, each in enumerate(two):
+        missed = {"status": "skipped", "reason": "takes 60 ms", "step_s": None} if index in late else {}
+        each.at_targets = [row(**({"case_id": "tiny-decode[tpot<=50ms,bf16]", "unit": "package",
+                                   "output_tokens_per_s": 10.0} | missed))]  # fmt: skip
+    report = build(two, targets=[], command="c", created="now")
+    (section,) = [each for each in report.sections if each.id == "ratios"]
+    (chart,) = section.charts
+    (told,) = chart.options["words"]
+    assert (told["words"], told["side"], told["at"]) == (words, side, 0)
+    # Words are no mark: there is no ratio that could be one.
+    assert chart.marks == len(chart.rows)
+    assert "1 reading without a ratio, in words." in chart.caption
+    assert words in chart.alt
+    assert f">{words}</text>" in page(report)
