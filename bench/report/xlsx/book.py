@@ -17,6 +17,7 @@ from bench.report.document import Cell, Report, Section
 from bench.report.xlsx import live
 from bench.report.xlsx.charts import ChartData
 from bench.report.xlsx.front import FRONT, front
+from bench.report.xlsx.pen import Pen
 from bench.report.xlsx.place import PlacedTable, Places, Spot, letters, place, text
 
 ASSUMPTIONS, CHART_DATA = "Assumptions", "Chart data"
@@ -46,24 +47,23 @@ class Writer:
     """One workbook while it is written."""
 
     def __init__(self, book: Any, report: Report) -> None:
-        self.book, self.report = book, report
+        self.pen, self.report = Pen(book), report
         taken = {FRONT.lower(), ASSUMPTIONS.lower(), CHART_DATA.lower()}
         known = {
             each.id: Spot(ASSUMPTIONS, FIRST_ASSUMPTION + index, 1) for index, each in enumerate(report.assumptions)
         }
         self.places: Places = place(report, taken, known)
-        self.formats: dict[str, Any] = {}
         self.data: ChartData | None = None
 
     def write(self) -> None:
         """Write every sheet."""
         self._properties()
-        front(self)
+        front(self.pen, self.report, self.places)
         if self.report.assumptions:
             self._assumptions()
-        sheets = {name: self.book.add_worksheet(name) for name in self._sheet_names()}
+        sheets = {name: self.pen.sheet(name) for name in self._sheet_names()}
         if any(section.charts for section in self.report.sections):
-            self.data = ChartData(self.book, self.book.add_worksheet(CHART_DATA))
+            self.data = ChartData(self.pen.book, self.pen.sheet(CHART_DATA))
         for section in self.report.sections:
             self._section(section, sheets)
 
@@ -72,31 +72,25 @@ class Writer:
         try:
             created = datetime.datetime.fromisoformat(self.report.created).replace(tzinfo=None)
         except ValueError:
-            self.book.set_properties(given)
+            self.pen.book.set_properties(given)
         else:
             # The same report gives the same file.
-            self.book.set_properties(given | {"created": created})
-
-    def format(self, name: str, **look: Any) -> Any:
-        """Return a cell format, made once."""
-        if name not in self.formats:
-            self.formats[name] = self.book.add_format(look)
-        return self.formats[name]
+            self.pen.book.set_properties(given | {"created": created})
 
     def _assumptions(self) -> None:
-        sheet = self.book.add_worksheet(ASSUMPTIONS)
-        sheet.write_string(0, 0, "Assumptions", self.format("title", bold=True, font_size=16))
+        sheet = self.pen.sheet(ASSUMPTIONS)
+        sheet.write_string(0, 0, "Assumptions", self.pen.format("title", bold=True, font_size=16))
         sheet.write_string(
             1, 0, "Yellow cells may be changed; every cost of this workbook follows, and its charts. Sentences do not."
         )
         if any(each.example for each in self.report.assumptions):
             words = "EXAMPLE: indications with their date and source, no offers to anybody. Put in your own."
-            sheet.write_string(2, 0, words, self.format("bold", bold=True))
-        self.row(sheet, FIRST_ASSUMPTION - 1, list(ASSUMED), self.format("bold", bold=True))
-        edit = self.format("edit", bg_color="#FFF2CC", border=1)
+            sheet.write_string(2, 0, words, self.pen.format("bold", bold=True))
+        self.pen.row(sheet, FIRST_ASSUMPTION - 1, list(ASSUMED), self.pen.format("bold", bold=True))
+        edit = self.pen.format("edit", bg_color="#FFF2CC", border=1)
         for row, each in enumerate(self.report.assumptions, FIRST_ASSUMPTION):
             where = " ".join(part for part in (each.file, each.key) if part)
-            self.row(sheet, row, [
+            self.pen.row(sheet, row, [
                 each.label, None, each.unit, each.low, each.high, each.date, each.source, where,
                 "example" if each.example else "",
             ])  # fmt: skip
@@ -115,7 +109,7 @@ class Writer:
 
     def _section(self, section: Section, sheets: dict[str, Any]) -> None:
         sheet = sheets[self.places.sheets[section.id]]
-        sheet.write_string(0, 0, text(section.title), self.format("title", bold=True, font_size=16))
+        sheet.write_string(0, 0, text(section.title), self.pen.format("title", bold=True, font_size=16))
         for row, line in enumerate([*section.text, *section.notes], 1):
             sheet.write_string(row, 0, text(line))
         placed = self.places.tables.get(section.id, [])
@@ -145,7 +139,7 @@ class Writer:
 
     def _table(self, placed: PlacedTable, sheet: Any, widths: Counter[int]) -> None:
         table = placed.table
-        sheet.write_string(placed.title_row, 0, text(table.title), self.format("table", bold=True, font_size=12))
+        sheet.write_string(placed.title_row, 0, text(table.title), self.pen.format("table", bold=True, font_size=12))
         head_row = placed.title_row + 1
         # Two lines: not every program makes room for wrapped text by itself.
         sheet.set_row(head_row, 30)
@@ -156,7 +150,7 @@ class Writer:
             names[1:] = ["source" if name == "source of it" else name for name in names[1:]]
             names += ["note"] if head.notes else []
             for offset, name in enumerate(names):
-                sheet.write_string(head_row, head.first + offset, text(name), self.head())
+                sheet.write_string(head_row, head.first + offset, text(name), self.pen.head())
                 widths[head.first + offset] = max(widths[head.first + offset], BESIDE_WIDTHS.get(name, 11))
         for number, row in enumerate(table.rows, placed.first_row):
             before: str | Cell = ""
@@ -173,64 +167,29 @@ class Writer:
                 sheet.write_string(number, head.first, text(cell))
                 widths[head.first] = max(widths[head.first], min(len(cell), WIDEST))
         for number, note in enumerate(table.notes, placed.first_row + len(table.rows)):
-            sheet.write_string(number, 0, text(note), self.format("note", italic=True))
+            sheet.write_string(number, 0, text(note), self.pen.format("note", italic=True))
 
     def _cell(self, sheet: Any, row: int, column: int, cell: Cell, beside: tuple[str, ...], noted: bool) -> None:
         known = cell.value is not None and math.isfinite(cell.value)
         source = ", ".join(filter(None, (cell.source, cell.doubt))) if known else "missing"
         if known and cell.value is not None:
-            look = self._look(cell)
+            look = self.pen.look(cell)
             if cell.formula is not None:
                 sheet.write_formula(row, column, self.places.formula(cell.formula), look, cell.value)
             else:
                 sheet.write_number(row, column, cell.value, look)
         low, high = cell.interval or (None, None)
         told: dict[str, Any] = {"low": low, "high": high, "source": source}
-        aside = self.format("beside", indent=1)
+        aside = self.pen.format("beside", indent=1)
         for offset, name in enumerate(beside, 1):
             if name != "source" and told[name] is not None and cell.formula is not None and cell.value is not None:
                 here = f"{letters(column)}{row + 1}"
                 kept = live.while_unedited(here, cell.value, told[name])
                 formula = kept if cell.ends is None else live.end(self.places, cell.ends[offset - 1])
-                sheet.write_formula(row, column + offset, formula, self._look(cell), told[name])
+                sheet.write_formula(row, column + offset, formula, self.pen.look(cell), told[name])
             else:
-                self._any(sheet, row, column + offset, told[name], self._look(cell) if name != "source" else aside)
+                self.pen.value(
+                    sheet, row, column + offset, told[name], self.pen.look(cell) if name != "source" else aside
+                )
         if noted and cell.note:
             sheet.write_string(row, column + 1 + len(beside), text(cell.note), aside)
-
-    def head(self) -> Any:
-        """Return the format of a heading."""
-        return self.format("head", bold=True, text_wrap=True, valign="top", bottom=1, bg_color="#F4F6F8")
-
-    def number(self, value: float | None) -> Any:
-        """Return the format of a number that stands for itself."""
-        form = number_format(value or 0.0, "1")
-        return self.format(f"plain {form}", num_format=form)
-
-    def _look(self, cell: Cell) -> Any:
-        """Return a number's format: as large as it is, and in italics where it was not measured."""
-        value = cell.value if cell.value is not None and math.isfinite(cell.value) else 0.0
-        form = number_format(value, cell.unit)
-        italic = cell.source != "measured" or cell.doubt != ""
-        return self.format(f"{form} {italic}", num_format=form, italic=italic)
-
-    def row(self, sheet: Any, row: int, values: list[Any], look: Any = None) -> None:
-        """Write values beside each other: text as text, numbers as numbers."""
-        for column, value in enumerate(values):
-            self._any(sheet, row, column, value, look)
-
-    def _any(self, sheet: Any, row: int, column: int, value: Any, look: Any = None) -> None:
-        if isinstance(value, str):
-            sheet.write_string(row, column, text(value), look)
-        elif value is not None and math.isfinite(value):
-            sheet.write_number(row, column, value, look or self.number(value))
-
-
-def number_format(value: float, unit: str) -> str:
-    """Return how a spreadsheet shows a number; the number itself is stored whole."""
-    if unit == "share":
-        return "0.0%"
-    size = abs(value)
-    if size >= 1e9 or 0 < size < 1e-3:
-        return "0.00E+00"
-    return "#,##0" if size >= 1000 or (unit == "1" and value == int(value)) else "0.00" if size >= 1 else "0.0000"

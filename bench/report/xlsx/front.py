@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.report import cells
+from bench.report.document import Report
 from bench.report.parts.glance import ratio_id
 from bench.report.xlsx import live
-from bench.report.xlsx.place import text
+from bench.report.xlsx.pen import Pen
+from bench.report.xlsx.place import Places, text
 from bench.results.answer import answer, questions
 from bench.results.verdict import Verdict
 from bench.units import counted
-
-if TYPE_CHECKING:
-    from bench.report.xlsx.book import Writer
 
 FRONT = "Report"
 VERDICTS = (
@@ -23,15 +22,15 @@ VERDICTS = (
 WIDTHS = (18, 46, 60, 16, 16, 11, 11, 9, 9, 9, 9, 40, 20, 10, 40, 13, 30)
 
 
-def front(writer: Writer) -> None:
+def front(pen: Pen, report: Report, places: Places) -> None:
     """Write the front page; what follows from assumptions refers to the cells where it follows."""
-    sheet, report = writer.book.add_worksheet(FRONT), writer.report
+    sheet = pen.sheet(FRONT)
     sheet.set_landscape()
-    bold, title = writer.format("bold", bold=True), writer.format("title", bold=True, font_size=16)
-    head = writer.head()
+    bold, title = pen.format("bold", bold=True), pen.format("title", bold=True, font_size=16)
+    head = pen.head()
     row = 0
     sheet.write_string(row, 0, text(report.title), title)
-    row = _answers(writer, sheet, row)
+    row = _answers(pen, report, places, sheet, row)
     facts = [
         report.question,
         f"{report.created}, accelbench {report.bench_version}, report {report.id}",
@@ -44,20 +43,20 @@ def front(writer: Writer) -> None:
         sheet.write_string(row, 0, text(fact))
     row += 2
     sheet.set_row(row, 30)
-    writer.row(sheet, row, list(VERDICTS), head)
+    pen.row(sheet, row, list(VERDICTS), head)
     for verdict in report.verdicts:
         row += 1
         low, high = verdict.interval or (None, None)
-        writer.row(sheet, row, [
+        pen.row(sheet, row, [
             verdict.axis, verdict.metric, verdict.target, verdict.a, verdict.b, verdict.a_value, verdict.b_value,
             verdict.unit, verdict.ratio, low, high, verdict.reading,
             ", ".join(filter(None, (verdict.source, verdict.doubt))), verdict.per,
             "; ".join(filter(None, (verdict.note, verdict.why))), *_equal(verdict),
         ])  # fmt: skip
-        _live(writer, sheet, row, verdict)
+        _live(pen, places, sheet, row, verdict)
     row += 2
     facts = list(dict.fromkeys(name for system in report.systems for name in system.facts))
-    writer.row(sheet, row, ["system", *(system.label for system in report.systems)], head)
+    pen.row(sheet, row, ["system", *(system.label for system in report.systems)], head)
     for name, told in (
         ("device", [system.name for system in report.systems]),
         ("numbers are of one", [system.unit for system in report.systems]),
@@ -65,7 +64,7 @@ def front(writer: Writer) -> None:
         *((fact, [system.facts.get(fact, "-") for system in report.systems]) for fact in facts),
     ):
         row += 1
-        writer.row(sheet, row, [name, *told])
+        pen.row(sheet, row, [name, *told])
     row += 2
     for heading, lines in (
         ("not run", [f"{each.system}: {each.reason} ({counted(len(each.cases), 'case')})" for each in report.not_run]),
@@ -84,10 +83,10 @@ def front(writer: Writer) -> None:
     sheet.fit_to_pages(1, 0)
 
 
-def _answers(writer: Writer, sheet: Any, row: int) -> int:
+def _answers(pen: Pen, report: Report, places: Places, sheet: Any, row: int) -> int:
     """Write the answers below the title, what they say of price in a line of its own; return the last row."""
-    bold = writer.format("bold", bold=True)
-    for question in questions(writer.report.verdicts):
+    bold = pen.format("bold", bold=True)
+    for question in questions(report.verdicts):
         told, row = answer(question), row + 1
         sheet.write_string(row, 0, text(f"{told.a} against {told.b}, {told.of}: {told.words}"), bold)
         if not told.price:
@@ -95,7 +94,7 @@ def _answers(writer: Writer, sheet: Any, row: int) -> int:
         row, price = row + 1, text(told.price)
         first = question.price[0]
         name, value = (first.equal.id, first.equal.value) if first.equal else (ratio_id(first), first.ratio or 0.0)
-        spot = writer.places.names.get(name)
+        spot = places.names.get(name)
         if spot is None:
             sheet.write_string(row, 0, price)
         else:
@@ -108,21 +107,21 @@ def _equal(verdict: Verdict) -> list[Any]:
     return [] if price is None else [price.value, f"{price.unit}, {price.of} {price.way}, a {price.per}"]
 
 
-def _live(writer: Writer, sheet: Any, row: int, verdict: Verdict) -> None:
+def _live(pen: Pen, places: Places, sheet: Any, row: int, verdict: Verdict) -> None:
     """Put references over what a verdict takes from cells that follow from assumptions."""
-    names, equal = writer.places.names, verdict.equal
+    names, equal = places.names, verdict.equal
     for column, name, value in (
         ("A value", verdict.a_id, verdict.a_value), ("B value", verdict.b_id, verdict.b_value),
         ("price that makes both equal", equal.id if equal else "", equal.value if equal else None),
     ):  # fmt: skip
         if name in names:
-            look = writer.number(value)
+            look = pen.number(value)
             sheet.write_formula(row, VERDICTS.index(column), f"={names[name].reference}", look, value)
     spot = names.get(ratio_id(verdict))
     if spot is None or verdict.ratio is None:
         return
     for offset, value in enumerate((verdict.ratio, *(verdict.interval or ()))):
-        where, look = VERDICTS.index("A over B") + offset, writer.number(value)
+        where, look = VERDICTS.index("A over B") + offset, pen.number(value)
         sheet.write_formula(row, where, f"={live.beside(spot, offset)}", look, value)
     words = live.words(spot.reference, verdict.ratio, text(verdict.reading))
     sheet.write_formula(row, VERDICTS.index("reading"), words, None, text(verdict.reading))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from bench.errors import ResultError
 from bench.report.document import Assumption, Cell, Chart, Column, Report, Section, System, Table
-from bench.report.xlsx.book import number_format, workbook
+from bench.report.xlsx.book import workbook
+from bench.report.xlsx.pen import number_format
 from bench.report.xlsx.place import letters, sheet_name
 from bench.results.formula import evaluate
 from bench.results.verdict import Verdict
