@@ -1,7 +1,7 @@
 """The command line: `bench COMMAND`. Parses, calls, prints; errors become one line and an exit code here only.
 
 Exit codes: 0 fine, 1 regression, 2 usage or a bad definition, 3 device, 4 a case failed, 5 not comparable,
-70 a fault of bench itself, 130 interrupted with everything finished saved.
+70 a fault of bench itself, 130 interrupted with everything finished saved (143: `bench run` by SIGTERM).
 """
 
 from __future__ import annotations

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import signal
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bench
 from bench import project
 from bench.commands.against import Against, find
+from bench.commands.interruption import terminated_as_interrupted
 from bench.commands.publishing import read_kept
 from bench.commands.second_look import Asked, Looked, look_again
 from bench.errors import BenchError, ResultError
@@ -121,20 +120,6 @@ def judged_before(asked: Request) -> tuple[Checked, bool]:
 def first_look(asked: Request) -> Checked:
     """Return what a first look at the runs says now; nothing is measured."""
     return _document(asked, _first_look(asked), Looked())
-
-
-@contextlib.contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM, which cancelled CI jobs get, clean up as Ctrl-C does: a checkout and its processes would stay."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _first_look(asked: Request) -> _Sides:

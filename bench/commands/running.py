@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from bench import project
+from bench.commands.interruption import TERMINATED, terminated_as_interrupted
 from bench.commands.planning import Request, plan
 from bench.commands.progress import Progress, expected_s
 from bench.devices.achieved import fingerprint
@@ -141,7 +142,7 @@ def go(
         _announce(started)
     limits = Limits(limit_s, None if memory_gb is None else memory_gb * 1e9)
     interrupted, failure, path = False, None, journal.path
-    with Progress(started.order, quiet) as progress:
+    with terminated_as_interrupted() as terminated, Progress(started.order, quiet) as progress:
         try:
             run_cases(planned, journal, progress, limits)
             bisect_cases(planned, targets, journal, progress, limits)
@@ -165,7 +166,7 @@ def go(
     if not quiet:
         _conclude(rows, path, interrupted)
     if interrupted:
-        return INTERRUPTED
+        return TERMINATED if terminated else INTERRUPTED
     return CASE_FAILED if any(row.status in FAILED for row in rows) else 0
 
 

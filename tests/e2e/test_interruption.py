@@ -105,14 +105,17 @@ def test_ctrl_c_before_the_first_case_is_as_quiet(
     until(lambda: going.alive() == [], "the server to end", seconds=30)
 
 
+@pytest.mark.parametrize("group", [False, True])
 def test_a_run_that_is_asked_to_end_loses_nothing(
-    start: Callable[..., Any], until: Callable[..., None], bench: Callable[..., Any], tiny: str
+    start: Callable[..., Any], until: Callable[..., None], bench: Callable[..., Any], tiny: str, group: bool
 ) -> None:
     going = start("run", tiny)
     until(lambda: going.rows() >= 1, "a row in the journal")
-    done = going.end(signal.SIGTERM)
-    assert done.code in (-signal.SIGTERM, 130, 143)
+    done = going.end(signal.SIGTERM, group=group)
+    assert done.code == 143
     assert "Traceback" not in done.err
+    assert "interrupted; saved results/runs/" in done.err.splitlines()[-1]
+    assert "Go on with: bench run --resume results/runs/" in done.err.splitlines()[-1]
     before = _finished(going)
     until(lambda: going.alive() == [], "the workers to end", seconds=15)
     assert bench("run", "--resume", "-q").code == 0
