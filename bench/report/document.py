@@ -123,7 +123,8 @@ class NotRun(msgspec.Struct, kw_only=True):
 class Assumption(msgspec.Struct, kw_only=True):
     """A number that a reader may replace; `file` and `key` say where it is changed for good.
 
-    low, high: the range the source gives, where it gives one. example: shipped as an example, no offer to anybody.
+    low, high: the range the source gives, where it gives one. least, above, most: what may stand in its place; above:
+    `least` itself may not. example: shipped as an example, no offer to anybody.
     """
 
     id: str
@@ -134,6 +135,9 @@ class Assumption(msgspec.Struct, kw_only=True):
     date: str = ""
     low: float | None = None
     high: float | None = None
+    least: float = 0.0
+    above: bool = False
+    most: float | None = None
     example: bool = False
     file: str = ""
     key: str = ""

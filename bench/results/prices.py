@@ -6,6 +6,7 @@ reason. A zero is written as one.
 
 from __future__ import annotations
 
+import datetime
 import math
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,9 +20,7 @@ EXAMPLE = "example"
 PATTERN = "prices/*.toml"
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
-Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
-# 2026, 2026-05 or 2026-05-31; "undated" where the source gives none.
-Date = Annotated[str, msgspec.Meta(pattern=r"^(\d{4}(-\d{2}(-\d{2})?)?|undated)$")]
+UNDATED = "undated"
 # What energy is worked out from: a sensor, the design power of a sheet, or nothing (cost then holds no energy).
 PowerBasis = Literal["measured", "tdp", "left-out"]
 BASIS_WORDS: dict[str, str] = {
@@ -41,12 +40,33 @@ def _within(key: str, value: float | None, low: float, high: float, *, open_low:
     raise ValueError(f"{key} is {value}; it must be {'above' if open_low else 'at least'} {low:g}{most}")
 
 
+def _check_currency(key: str, value: str) -> None:
+    if not (len(value) == 3 and value.isascii() and value.isalpha() and value.isupper()):
+        raise ValueError(f'{key} is {value!r}; it must be three capitals, for example {key} = "CNY" or "USD"')
+
+
+def _check_date(key: str, value: str | None) -> None:
+    """Raise ValueError for what is no year, month or day; UNDATED stands where the source gives none."""
+    if value is None or value == UNDATED:
+        return
+    try:
+        if len(value) not in (4, 7, 10):
+            raise ValueError
+        # A year and a month are dates without their last parts.
+        datetime.datetime.strptime(value + "-01-01"[len(value) - 4 :], "%Y-%m-%d")
+    except ValueError:
+        raise ValueError(
+            f'{key} is {value!r}; it must be a year, a month or a day, for example {key} = "2026-05-31" or "2026-05", '
+            f'or "{UNDATED}"'
+        ) from None
+
+
 class Money(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A price: of one torch device, or of a package, card or server that `devices` of them come in."""
 
     value: float
-    currency: Currency
-    date: Date
+    currency: str
+    date: str
     source: Text
     low: float | None = None
     high: float | None = None
@@ -56,6 +76,8 @@ class Money(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
         for key in ("value", "low", "high"):
             # Hosting may cost nothing; a device does not (see DevicePrice).
             _within(key, getattr(self, key), 0, 1e12)
+        _check_currency("currency", self.currency)
+        _check_date("date", self.date)
 
 
 class Share(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -63,7 +85,10 @@ class Share(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
 
     value: float
     source: Text
-    date: Date | None = None
+    date: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_date("date", self.date)
 
 
 class DevicePrice(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -83,14 +108,17 @@ class DevicePrice(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
 class Exchange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, rename={"of": "from"}):
     """How much of `to` one unit of `from` is."""
 
-    of: Currency
-    to: Currency
+    of: str
+    to: str
     rate: float
-    date: Date
+    date: str
     source: Text
 
     def __post_init__(self) -> None:
         _within("rate", self.rate, 0, 1e9, open_low=True)
+        _check_currency("from", self.of)
+        _check_currency("to", self.to)
+        _check_date("date", self.date)
         if self.of == self.to:
             raise ValueError(f"exchange from {self.of} to itself")
 
@@ -98,7 +126,7 @@ class Exchange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
 class Prices(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A prices file: what costs are shown in, the prices of devices, and the assumptions common to all of them."""
 
-    currency: Currency
+    currency: str
     example: bool = False
     power_basis: PowerBasis = "measured"
     power_price_per_kwh: Money | None = None
@@ -111,6 +139,7 @@ class Prices(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     device: dict[str, DevicePrice] = {}
 
     def __post_init__(self) -> None:
+        _check_currency("currency", self.currency)
         for key, low, high in RANGES:
             share: Share | None = getattr(self, key)
             if share is not None:
@@ -132,6 +161,14 @@ class Prices(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
         """Return the rate between a currency and the one costs are in, in whichever direction it is given."""
         pair = {currency, self.currency}
         return next((each for each in self.exchange if {each.of, each.to} == pair), None)
+
+
+def bounds(key: str) -> tuple[float, bool, float | None]:
+    """Return (least, whether it must be above that, most or None) of a key, such as "device.x.rental.value"."""
+    own = next((each for each in RANGES if key.startswith(each[0])), None)
+    if own is not None:
+        return own[1], own[1] == 0 and own[0] != "residual", own[2]
+    return 0, key.startswith(("device.", "exchange.")), None
 
 
 def load_prices(path: Path) -> Prices:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,6 +30,8 @@ PROFILES: dict[Profile, tuple[float, ...]] = {
     ),
 }  # fmt: skip
 LONGEST = 2**24
+# Everybody on earth, once in eight seconds.
+MOST_REQUESTS_PER_S = 1e9
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -83,8 +84,11 @@ class Demand(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
             raise ValueError('requests_per_s is one figure, the mean of the day; add profile = "flat", "office" or'
                              ' "evening", or list 24 figures')  # fmt: skip
         for value in given if isinstance(given, list) else [given]:
-            if not 0 <= value < math.inf:
-                raise ValueError(f"requests_per_s holds {value}; it must be a number, 0 or more")
+            if not 0 <= value <= MOST_REQUESTS_PER_S:
+                raise ValueError(
+                    f"requests_per_s holds {value}; it must be a number from 0 to {MOST_REQUESTS_PER_S:,.0f}: everybody"
+                    " on earth, once in eight seconds"
+                )
         if max(self.day) == 0:
             raise ValueError("requests_per_s is 0 all day: nothing is to be served")
 

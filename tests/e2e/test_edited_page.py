@@ -62,7 +62,9 @@ def random_verdict(rng: random.Random, *, equal: bool) -> Verdict:
         )  # fmt: skip
         verdict.ratio, verdict.interval, verdict.a_doubt, verdict.why = None, None, "", "no price of A is known"
         return verdict
-    basis = Basis(estimated=True, unstable=unstable, doubt=doubt)
+    late = frozenset(rng.choice([(), (), (), (0,), (1,), (0, 1)]))
+    verdict.late = ["AB"[side] for side in sorted(late)]
+    basis = Basis(estimated=True, unstable=unstable, doubt=doubt, late=late)
     verdict.reading = reading(ratio, ends, ("A", "B"), higher=False, basis=basis)
     return verdict
 
@@ -98,7 +100,7 @@ def test_the_words_of_the_page_are_those_of_python_on_many_verdicts(script: Any,
     kinds = (
         ("if it is rented at", " or bought at")
         if equal
-        else ("better by", "apart", "equal within", "no interval", "depends")
+        else ("better by", "apart", "equal within", "no interval", "depends", "reaches across the target")
     )
     assert all(kind in every for kind in kinds)
 
@@ -189,4 +191,35 @@ def test_what_cannot_be_a_value_gives_no_number_and_no_verdict(chromium: Any, pa
         "td[data-id^='cost_']", "all => all.map(cell => cell.firstChild.textContent.trim())"
     )
     assert set(costs) == {"-"}
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("pue", "0.9", "must be at least 1 and at most 10"), ("utilization", "0", "must be above 0 and at most 1"),
+        ("rent_h100_sxm", "-2", "must be above 0"), ("power_price", "", "must be at least 0"),
+    ],
+)  # fmt: skip
+def test_a_field_that_holds_what_no_prices_file_may_is_marked_with_the_reason(
+    chromium: Any, pages: Path, name: str, value: str, words: str
+) -> None:
+    page = open_page(chromium, pages / "built.html")
+    field = page.locator(f"td[data-id='{name}'] input")
+    field.fill(value)
+    assert field.get_attribute("aria-invalid") == "true"
+    assert page.locator(f"#{field.get_attribute('aria-describedby')}").inner_text() == words
+    page.locator("#as-built").click()
+    assert field.get_attribute("aria-invalid") is None
+    assert page.locator(".wrong:visible").count() == 0
+    page.close()
+
+
+def test_what_an_answer_says_of_price_follows(chromium: Any, pages: Path) -> None:
+    page = open_page(chromium, pages / "example.html")
+    answer = page.locator(".answers li", has_text="at 50 ms per token")
+    (before,) = re.findall(r"worth renting up to about ([\d.]+) USD/h a package", answer.inner_text())
+    page.locator("td[data-id='rent_h100_sxm'] input").fill(str(2 * 2.95))
+    (after,) = re.findall(r"worth renting up to about ([\d.]+) USD/h a package", answer.inner_text())
+    assert float(after) == pytest.approx(2 * float(before), rel=0.01)
     page.close()

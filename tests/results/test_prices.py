@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from bench import project
 from bench.devices.sheet import known_sheets, load_sheet
 from bench.errors import DefinitionError
-from bench.results.prices import Prices, check_devices, example_prices, load_prices
+from bench.results.prices import Prices, bounds, check_devices, example_prices, load_prices
 
 HEAD = 'currency = "USD"\n'
 RENT = '[device.a.rental]\nvalue = {value}\ncurrency = "{currency}"\ndate = "2026-05"\nsource = "here"\n'
@@ -37,13 +37,19 @@ def test_every_price_of_the_example_says_where_and_when():
     ("text", "message"),
     [
         ('currancy = "USD"', "prices.toml: unknown key 'currancy'; did you mean 'currency'?"),
-        ('currency = "dollars"', "regex"),
+        ('currency = "yuan"', "currency is 'yuan'; it must be three capitals, for example currency = \"CNY\" or \"USD\""),
+        (HEAD + RENT.format(value=1, currency="rmb"), "currency is 'rmb'; it must be three capitals"),
         (HEAD + RENT.format(value=0, currency="USD"), "rental.value is 0.0; it must be above 0"),
         (HEAD + RENT.format(value=-1, currency="USD"), "value is -1.0; it must be at least 0"),
         (HEAD + RENT.format(value="nan", currency="USD"), "value is nan; it must be at least 0"),
         (HEAD + RENT.format(value="inf", currency="USD"), "value is inf; it must be at least 0"),
         (HEAD + RENT.format(value='"2"', currency="USD"), "Expected `float`, got `str`"),
-        (HEAD + RENT.format(value=1, currency="USD").replace("2026-05", "May"), "device"),
+        (HEAD + RENT.format(value=1, currency="USD").replace("2026-05", "May"),
+         "date is 'May'; it must be a year, a month or a day, for example date = \"2026-05-31\" or \"2026-05\", or \"undated\""),
+        (HEAD + RENT.format(value=1, currency="USD").replace("2026-05", "2026-13"), "date is '2026-13'"),
+        (HEAD + RENT.format(value=1, currency="USD").replace("2026-05", "2026-02-30"), "date is '2026-02-30'"),
+        (HEAD + 'pue = { value = 1.2, source = "x", date = "5/2026" }', "date is '5/2026'"),
+        (HEAD + '[[exchange]]\nfrom = "yuan"\nto = "USD"\nrate = 7\ndate = "2026"\nsource = "x"', "from is 'yuan'"),
         (HEAD + '[utilization]\nvalue = 1.2\nsource = "x"', "utilization.value is 1.2; it must be above 0 and at most 1"),
         (HEAD + '[pue]\nvalue = 0.9\nsource = "x"', "pue.value is 0.9; it must be at least 1 and at most 10"),
         (HEAD + '[residual]\nvalue = nan\nsource = "x"', "residual.value is nan"),
@@ -89,3 +95,20 @@ def test_a_device_that_nobody_knows_is_told_with_the_nearest_name():
 def test_no_file_ends_in_anything_but_prices_or_one_line(content):
     with pytest.raises(DefinitionError, match=r"^p\.toml: "):
         project.parse_toml(b"currency = 1\n" + content, Prices, "p.toml")
+
+
+@pytest.mark.parametrize("date", ["2026", "2026-05", "2026-05-31", "undated"])
+def test_a_date_is_a_year_a_month_or_a_day(date):
+    assert read(HEAD + RENT.format(value=1, currency="USD").replace("2026-05", date)).device["a"].rental.date == date
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("pue.value", (1, False, 10)), ("residual.value", (0, False, 1)), ("utilization.value", (0, True, 1)),
+        ("device.a.rental.value", (0, True, None)), ("exchange.rate", (0, True, None)),
+        ("power_price_per_kwh.value", (0, False, None)),
+    ],
+)  # fmt: skip
+def test_what_may_stand_in_a_field_is_what_may_stand_in_the_file(key, expected):
+    assert bounds(key) == expected

@@ -70,6 +70,7 @@ def test_a_listed_day_is_taken_as_it_is():
         ({"profile": ""}, 'requests_per_s is one figure, the mean of the day; add profile = "flat"'),
         ({"requests_per_s": "[" + "1, " * 24 + "]"}, "is a list, which is a profile already; leave out `profile`"),
         ({"requests_per_s": "-1"}, "requests_per_s holds -1"),
+        ({"requests_per_s": "1e30"}, "from 0 to 1,000,000,000: everybody on earth, once in eight seconds"),
         ({"requests_per_s": "nan"}, "requests_per_s holds nan"),
         ({"requests_per_s": "0"}, "requests_per_s is 0 all day: nothing is to be served"),
         ({"profile": '"weekend"'}, "`profile` is 'weekend'; known: evening, flat, office"),

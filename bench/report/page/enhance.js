@@ -140,8 +140,23 @@
     holder.insertBefore(note, before);
     stale[index] = note;
   }
+  // A field that holds what no prices file may says so; what follows from it has no number.
+  const judge = (cell) => {
+    const [field, wrong] = cell.children;
+    const { least, above, most } = cell.dataset;
+    const now = field.valueAsNumber;
+    const right = (above ? now > Number(least) : now >= Number(least)) && !(most && now > Number(most));
+    wrong.textContent = right ? "" : `must be ${above ? "above" : "at least"} ${Number(least)}${most ? ` and at most ${Number(most)}` : ""}`;
+    wrong.hidden = right;
+    field.setCustomValidity(wrong.textContent);
+    for (const [name, told] of [["aria-invalid", "true"], ["aria-describedby", wrong.id]]) {
+      if (right) field.removeAttribute(name);
+      else field.setAttribute(name, told);
+    }
+  };
   const recompute = () => {
     const known = new Map();
+    given.forEach(judge);
     const changed = given.filter((cell) => !(cell.firstChild.valueAsNumber === Number(cell.dataset.value)));
     const any = changed.length > 0;
     for (const cell of cells) renew(cell, known);
@@ -159,11 +174,12 @@
   };
   for (const cell of given) {
     const field = document.createElement("input");
-    Object.assign(field, { type: "number", step: "any", min: 0, value: cell.dataset.value });
-    if (cell.dataset.unit === "share") field.max = 1;
+    const wrong = document.createElement("small");
+    Object.assign(field, { type: "number", step: "any", value: cell.dataset.value });
+    Object.assign(wrong, { className: "wrong", id: `wrong-${cell.dataset.id}`, hidden: true });
     field.setAttribute("aria-label", cell.dataset.label);
     field.addEventListener("input", recompute);
-    cell.replaceChildren(field);
+    cell.replaceChildren(field, wrong);
   }
   for (const each of document.querySelectorAll(".scripted")) each.hidden = false;
   const back = document.getElementById("as-built");

@@ -11,7 +11,7 @@ from bench.report.document import Assumption, Cell
 from bench.report.sides import Side
 from bench.results.cost import TOKENS, Cost, Input, Way, costs, time_factors
 from bench.results.doubt import doubt
-from bench.results.prices import Prices
+from bench.results.prices import Prices, bounds
 from bench.results.record import Row
 from bench.results.verdict import worst
 
@@ -104,8 +104,12 @@ def cost_cell(line: Line, way: Way) -> Cell:
 def assumptions(inputs: list[Input], file: str, *, example: bool) -> list[Assumption]:
     """Return the numbers of a prices file that formulas use, each once."""
     used = {each.id: each for each in inputs if each.key and each.value is not None}
-    return [
-        Assumption(id=each.id, label=each.label, value=each.value or 0.0, unit=each.unit, source=each.source,
-                   date=each.date, low=each.low, high=each.high, example=example, file=file, key=each.key)
-        for each in used.values()
-    ]  # fmt: skip
+    found = []
+    for each in used.values():
+        least, above, most = bounds(each.key)
+        found.append(
+            Assumption(id=each.id, label=each.label, value=each.value or 0.0, unit=each.unit, source=each.source,
+                       date=each.date, low=each.low, high=each.high, least=least, above=above, most=most,
+                       example=example, file=file, key=each.key)
+        )  # fmt: skip
+    return found
