@@ -18,6 +18,7 @@ from bench.results.gate.baseline import KEEP, Baseline, typical_and_spread
 from bench.results.gate.gather import Gathered, disturbed_text, gather, merged, sittings
 from bench.results.gate.look import Rule
 from bench.results.store import load_run, newest_run
+from bench.results.writing import unfinished
 from bench.units import percent, scaled, seconds
 
 
@@ -86,9 +87,7 @@ def _gathered(words: tuple[str, ...]) -> Gathered:
     for path in [Path(word) for word in words] or [newest_run(project.runs_folder())]:
         run = load_run(path)
         if not run.complete:
-            raise ResultError(
-                f"{project.shown(path)}: is not complete; finish it: bench run --resume {project.shown(path)}"
-            )
+            raise ResultError(f"{project.shown(path)}: {unfinished(path)}")
         gathered, left_out = gather(run, "baseline")
         if not gathered.cases:
             raise ResultError(f"{project.shown(path)}: has no case that gave a number; a baseline needs some")

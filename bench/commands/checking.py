@@ -27,7 +27,8 @@ from bench.results.gate.metrics import GATED
 from bench.results.gate.verdict import BORDERS, Judged, Verdict
 from bench.results.record import Run
 from bench.results.store import list_runs, load_run
-from bench.units import parse_share
+from bench.results.writing import unfinished
+from bench.units import counted, parse_share
 from bench.workloads.schema import Gate
 from bench.workloads.sweep import known_workloads
 
@@ -151,15 +152,15 @@ def _candidate(words: tuple[str, ...]) -> tuple[list[Run], Against]:
     Raises: ResultError where there is none.
     """
     paths = [Path(word) for word in words] or [_newest()]
-    runs = [load_run(path) for path in paths]
-    runs.sort(key=lambda one: one.environment.created)
+    read = sorted(((path, load_run(path)) for path in paths), key=lambda one: one[1].environment.created)
+    runs = [run for _, run in read]
     parts, left_out, notes = [], [], []
-    for run in runs:
+    for path, run in read:
         gathered, left = gather(run)
         parts.append(gathered)
         left_out += left
         if not run.complete:
-            notes.append(f"{run.id} is not complete: {len(run.rows)} rows are judged; go on with bench run --resume")
+            notes.append(f"{counted(len(run.rows), 'row')} of {run.id} judged, which {unfinished(path)}")
     if not any(part.sessions for part in parts):
         raise ResultError(f"{project.shown(paths[-1])}: holds no rows; nothing can be judged")
     files = [project.shown(path) for path in paths]

@@ -6,7 +6,6 @@ When every case is done, the same content is renamed into place as `ID.json` and
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import time
@@ -19,10 +18,7 @@ import msgspec
 from bench import project
 from bench.errors import ResultError
 from bench.results.record import SCHEMA_VERSION, Environment, Row, Run
-
-fcntl: Any = None
-with contextlib.suppress(ImportError):  # not on every system
-    import fcntl
+from bench.results.writing import claim
 
 LARGEST_FILE_BYTES = 512 * 1024 * 1024
 START_ANEW = "make one with: bench run"
@@ -50,7 +46,7 @@ class Journal:
         """
         path = folder / f"{run.id}.jsonl"
         file = _opened(path, "xb")
-        _claim(file, path)
+        claim(file, path)
         journal = cls(path, run, file)
         head = msgspec.to_builtins(run)
         head.pop("rows")
@@ -72,7 +68,7 @@ class Journal:
         if path.suffix != ".jsonl":
             raise ResultError(f"{project.shown(path)}: this run is complete; only a journal (.jsonl) can be resumed")
         file = _opened(path, "r+b")
-        _claim(file, path)
+        claim(file, path)
         run, length = _read_journal(path)
         file.truncate(length)
         file.seek(length)
@@ -114,21 +110,6 @@ class Journal:
     def close(self) -> None:
         """Leave the journal as it is, to be resumed."""
         self._file.close()
-
-
-def _claim(file: BinaryIO, path: Path) -> None:
-    """Hold a journal for this process; it is let go when the process ends, however it ends.
-
-    Raises: ResultError when another process is writing it.
-    """
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ResultError(
-            f"{project.shown(path)}: another bench is writing this run; wait for it, or stop it"
-        ) from None
 
 
 def _opened(path: Path, mode: str) -> BinaryIO:

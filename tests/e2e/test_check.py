@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -445,10 +446,15 @@ def test_a_run_still_being_written_is_judged_as_far_as_it_is_and_no_baseline(ben
     journal = next(going.runs.glob("*.jsonl")).relative_to(going.folder)
     done = bench("check", str(journal), "--no-confirm", "--format", "json")
     assert done.code in (0, 5)
-    assert any("is not complete" in note for note in done.json["notes"])
+    writing = f"is still being written by process {going.process.pid}; wait for it to end (if it is no more: bench run"
+    assert any(writing in note for note in done.json["notes"])
     refused = bench("baseline", "save", "other", str(journal))
-    assert (refused.code, "is not complete" in refused.err) == (2, True)
-    going.wait()
+    assert (refused.code, f"error: {journal}: {writing}" in refused.err) == (2, True)
+    assert f"by process {going.process.pid}; wait for it, or stop it" in bench("run", "--resume").err
+    going.end(signal.SIGTERM)
+    done = bench("check", str(journal), "--no-confirm", "--format", "json")
+    cut_off = f"is not complete, and nobody is writing it; go on with: bench run --resume {journal}"
+    assert any(cut_off in note for note in done.json["notes"])
 
 
 def test_two_saves_at_once_lose_nothing(bench, wrote, tmp_path):
