@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 
 from bench.devices.sheet import known_sheets, load_sheet
-from bench.errors import DefinitionError, Unsupported
+from bench.errors import DefinitionError, Unsupported, listed
 from bench.measure.rows import case_of, modelled_rows
-from bench.measure.targets import EIGHT_BIT, Swept, own_eight_bit, rows_within, sweep
+from bench.measure.targets import EIGHT_BIT, own_eight_bit, solved_rows, sweep
 from bench.operators.cost import read_cost
 from bench.operators.interface import Step
 from bench.results import cost
@@ -164,26 +164,13 @@ def _modelled(
     if first.status != "ok":
         raise Unsupported(f"{first.reason}")
     swept = sweep(case, device)
-    largest = swept.largest(limit_s)
-    batch = _best(swept, largest) if largest else 1
-    # A drawn routing can be a little slower than the expected one that the sweep is of.
-    row = rows_within(case, device, batch, limit_s)[0]
-    if row.status != "ok":
-        raise Unsupported(f"{row.reason}")
-    if row.step_s is None or row.step_s > limit_s:
+    found = solved_rows(case, device, swept, limit_s)
+    if not found:
         what = "a prompt" if phase == "prefill" else "a token at a context"
-        raise Unsupported(f"{what} of {tokens} tokens takes ~{seconds(row.step_s)}, limit {as_given(limit_s)}")
-    free = _best(swept, len(swept.step_s))
+        raise Unsupported(f"{what} of {tokens} tokens takes ~{seconds(first.step_s)}, limit {as_given(limit_s)}")
+    batch, free = swept.best(limit_s), swept.best(np.inf)
     target_share = (batch / swept.step_s[batch - 1]) / (free / swept.step_s[free - 1])
-    limit = swept.limit(limit_s) if free > largest else "its rate, which grows no further"
-    return row, limit, float(target_share)
-
-
-def _best(swept: Swept, most: int) -> int:
-    """Return the batch with the highest rate; larger ones only wait longer."""
-    rates = np.arange(1, most + 1) / swept.step_s[:most]
-    # Within a thousandth the smaller batch is as good.
-    return int(np.argmax(rates >= rates.max() * 0.999)) + 1
+    return found[0], swept.limit(limit_s), float(target_share)
 
 
 def _measured(
@@ -217,10 +204,11 @@ def _capacity(phase: str, solved: list[Solved], prices: Prices | None) -> Capaci
     """Add up what each kind of request takes of a device."""
     metric = "prompt_tokens_per_s" if phase == "prefill" else "output_tokens_per_s"
     sums, known, watts_known, reason, basis = Sums(), True, True, "", ""
+    late = [f"{each.tokens:g}" for each in solved if each.row.rate_interval and each.row.rate_interval[0] <= 0]
     for each in solved:
         rate = getattr(each.row, metric) / each.row.devices
         taken = each.share * each.tokens / rate
-        low, high = cost.time_factors(each.row) or (0.0, 0.0)
+        low, high = cost.token_factors(each.row) or (0.0, 0.0)
         known = known and low > 0
         used = cost.energy(each.row, prices)
         watts_known, basis, reason = watts_known and used.watts is not None, used.basis, reason or used.reason
@@ -238,5 +226,13 @@ def _capacity(phase: str, solved: list[Solved], prices: Prices | None) -> Capaci
         group=lcm(deployment.devices, dies), devices_per_package=dies, limit=heaviest.limit,
         target_share=heaviest.target_share, bound=row.bound, mfu=row.mfu, mbu=row.mbu,
         watts=sums.joules / sums.seconds if watts_known else None, watts_basis=basis,
-        watts_reason="" if watts_known else reason, notes=list(row.notes),
+        watts_reason="" if watts_known else reason, notes=list(row.notes), open=_may_be_late(phase, late, row),
     )  # fmt: skip
+
+
+def _may_be_late(phase: str, late: list[str], row: Row) -> str:
+    """Why there is no most that a fleet may need, or "": by its interval a device may not keep the target at all."""
+    if not late:
+        return ""
+    what = f"a prompt of {listed(late)} tokens" if phase == "prefill" else "even one sequence"
+    return f"by its interval {what} may not be in time on {row.device}, and then no number of devices is enough"

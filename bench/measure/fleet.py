@@ -180,7 +180,7 @@ def _cheapest(found: list[Fleet], way: cost.Way) -> Cheapest:
     best, least = min(priced, key=lambda each: each[1].per_day or 0.0)
     front = "" if all(p.capacity.source == "measured" for p in best.pools) else "estimated: "
     amount = f"{three_digits(least.per_day or 0.0)} {least.currency} a day ({way})"
-    top = least.interval[1] if least.interval else least.per_day or 0.0
+    top = math.inf if best.open else least.interval[1] if least.interval else least.per_day or 0.0
     near = [each.label for each, c in priced if each is not best and (c.interval or (c.per_day or 0.0,))[0] <= top]
     apart = f"; cannot be told apart from: {', '.join(near)}" if near else ""
     if len(priced) == 1:

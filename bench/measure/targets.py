@@ -1,6 +1,8 @@
 """Service targets of modelled devices: the most each yields while every token comes in time.
 
-For each target the largest batch is solved on the cost model, as one array over batches, within the device's memory.
+For each target the batch with the highest rate in time is solved on the cost model, as one array over batches, within
+the device's memory; reports and fleets have it from here. It is solved again with the steps' times at both ends of
+their interval: a device whose steps take longer holds a smaller batch, so its throughput loses by more than its time.
 """
 
 from __future__ import annotations
@@ -26,22 +28,49 @@ LARGEST_BATCH = 4096
 # Prompts in one prefill step: beyond a few the rate grows no more, and each prompt only waits for the others.
 LARGEST_PREFILL_BATCH = 64
 USUAL_TARGETS = tuple(Target(tpot_s=limit_s) for limit_s in (0.015, 0.030, 0.050))
+# Of rates this near to each other the smaller batch's is taken.
+EQUAL_RATE = 0.999
 EIGHT_BIT = ("fp8", "int8")
 
 
 class Swept(NamedTuple):
-    """Step seconds of batch 1, 2, 3, ... made not to decrease, and what ends the sweep."""
+    """Step seconds of batch 1, 2, 3, ..., with the ends of their interval, and what ends the sweep."""
 
     step_s: NDArray[np.float64]
+    least_s: NDArray[np.float64]
+    most_s: NDArray[np.float64]
     end: str
 
-    def largest(self, limit_s: float) -> int:
-        """Return the largest batch in time, 0 where not even one sequence is."""
-        return int(np.count_nonzero(self.step_s <= limit_s))
+    def best(self, limit_s: float) -> int:
+        """Return the batch with the highest rate of those in time, 0 where not even one sequence is.
+
+        Within a thousandth the smaller batch is as good: a larger one only waits longer.
+        """
+        rates = _rates(self.step_s, limit_s)
+        return int(np.argmax(rates >= rates.max() * EQUAL_RATE)) + 1 if rates.max() > 0 else 0
+
+    def factors(self, limit_s: float) -> tuple[float, float]:
+        """Return what the rate at the best batch may be of itself, for example (0.7, 1.2).
+
+        Each end is solved with the steps' times at that end of their interval, and has a batch of its own; it is 0
+        where then not even one sequence is in time.
+        """
+        batch = self.best(limit_s)
+        rate = batch / self.step_s[batch - 1]
+        slow, fast = (_rates(times, limit_s).max() / rate for times in (self.most_s, self.least_s))
+        return min(float(slow), 1.0), max(float(fast), 1.0)
 
     def limit(self, limit_s: float) -> str:
-        """Return what keeps the batch from being larger: the latency target, or what ends the sweep."""
-        return "latency target" if self.largest(limit_s) < len(self.step_s) else self.end
+        """Return what keeps the batch from being larger: the target, what ends the sweep, or that it yields no more."""
+        free = self.best(np.inf)
+        if self.best(limit_s) < free:
+            return "latency target"
+        return self.end if free == len(self.step_s) else "its rate, which grows no further"
+
+
+def _rates(times: NDArray[np.float64], limit_s: float) -> NDArray[np.float64]:
+    """Sequences a second at batch 1, 2, 3, ..., 0 where a step takes longer than the limit."""
+    return np.where(times <= limit_s, np.arange(1, len(times) + 1) / times, 0.0)
 
 
 def rows_at_targets(cases: Iterable[Case], device: str, targets: Iterable[Target]) -> list[Row]:
@@ -71,12 +100,18 @@ def sweep(case: Case, device: str) -> Swept:
 
     Raises: Unsupported where the sheet lacks a figure.
     """
-    most, end = _most_in_memory(case, load_sheet(device))
-    batches = np.arange(1, max(most, 1) + 1)
+    sheet = load_sheet(device)
+    most, end = _most_in_memory(case, sheet)
     new = 1 if case.phase == "decode" else case.input_len or 1
-    step = Step(case.phase, batches, new, case.context or 1)
-    times = np.broadcast_to(np.asarray(price_step(case, step, device, load_sheet(device)).step_s), batches.shape)
-    return Swept(np.minimum.accumulate(times[::-1])[::-1], end)
+    found = []
+    # One sequence is priced alone: it cannot be halved, as the others are where two halves take turns.
+    for batches in (np.arange(1, 2), np.arange(2, most + 1)):
+        if len(batches):
+            priced = price_step(case, Step(case.phase, batches, new, case.context or 1), device, sheet)
+            times = (priced.step_s, *priced.interval)
+            found.append([np.broadcast_to(np.asarray(each, dtype=np.float64), batches.shape) for each in times])
+    step_s, least_s, most_s = (np.concatenate(each) for each in zip(*found, strict=True))
+    return Swept(step_s, least_s, most_s, end)
 
 
 def _one_per_batch(cases: Iterable[Case]) -> list[Case]:
@@ -102,16 +137,17 @@ def _at(case: Case, device: str, targets: list[Target], label: str) -> list[Row]
             rows += [named_by(row, limits, label) for row in modelled_rows(case, device)]
             continue
         alone = modelled_rows(case, device)
-        batch, prompt = swept.largest(limit_s), _prompt(case, device, limits)
+        prompt = _prompt(case, device, limits)
         times = [(alone[0].interval, limit_s), *([(prompt.interval, prompt.limit_s)] if prompt else [])]
         flag = ACROSS if unsure(times) else ""
         late = prompt.late if prompt else ""
-        if late or batch == 0:
+        found = [] if late else solved_rows(case, device, swept, limit_s)
+        if not found:
             for row in alone:
                 why = late or f"even a batch of 1 takes ~{seconds(row.step_s)}"
                 rows.append(missed(row, limits, why, label, flag))
             continue
-        rows += [flagged(named_by(row, limits, label), flag) for row in rows_within(case, device, batch, limit_s)]
+        rows += [flagged(named_by(row, limits, label), flag) for row in found]
     return rows
 
 
@@ -147,11 +183,13 @@ def _most_in_memory(case: Case, sheet: Sheet) -> tuple[int, str]:
     return fits, "memory capacity" if fits < most else f"largest batch solved, {most}"
 
 
-def rows_within(case: Case, device: str, batch: int, target_s: float) -> list[Row]:
-    """Rows at this batch; a drawn routing can be a little slower than the expected one, then a little less fits."""
-    for _ in range(20):
-        rows = modelled_rows(msgspec.structs.replace(case, batch=batch), device)
-        if rows[0].step_s is None or rows[0].step_s <= target_s or batch == 1:
-            return rows
-        batch = max(1, batch - max(1, batch // 50))
+def solved_rows(case: Case, device: str, swept: Swept, limit_s: float) -> list[Row]:
+    """Return a case's rows at the batch that yields the most in time, with what they may yield; none where none is."""
+    batch = swept.best(limit_s)
+    if batch == 0:
+        return []
+    rows, (low, high) = modelled_rows(msgspec.structs.replace(case, batch=batch), device), swept.factors(limit_s)
+    for row in rows:
+        rate = row.output_tokens_per_s or row.prompt_tokens_per_s
+        row.rate_interval = None if rate is None else (rate * low, rate * high)
     return rows

@@ -39,12 +39,12 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 def target_table(comparison: Comparison) -> Table:
-    """Return what each side yields at each target: the largest batch that keeps every token in time."""
+    """Return what each side yields at each target: the most with every token in time."""
     several = len(comparison.operands) > 2
     labels = [operand.label for operand in comparison.operands]
     right = "other" if several else labels[1]
     table = Table([
-        Column("largest batch in time"), Column("against", keep=9 if several else 1), Column("per"), Column("dtype"),
+        Column("most in time"), Column("against", keep=9 if several else 1), Column("per"), Column("dtype"),
         Column(labels[0], right=True, long=True), Column(right, right=True, long=True),
         Column("batch", right=True, keep=6), Column("ratio", right=True), Column("interval", right=True, keep=8),
         Column("reading", wrap=True),
@@ -184,4 +184,4 @@ def _in_doubt(comparison: Comparison) -> list[str]:
 
 
 def _interval(line: Compared) -> str:
-    return MISSING if line.interval is None else f"{line.interval[0]:,.2f} - {line.interval[1]:,.2f}"
+    return MISSING if line.interval is None else " - ".join(times(end).removesuffix("x") for end in line.interval)

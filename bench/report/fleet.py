@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bench.report.comparison import MARKS
 from bench.report.layout import Column, Table
-from bench.report.parts.fleets import LIMITS, demand_lines
-from bench.results.cost import WAYS
+from bench.report.parts.fleets import LIMITS, demand_lines, told
+from bench.report.parts.priced import WORDS
+from bench.results.cost import WAYS, Way
 from bench.results.fleet import Fleet, FleetCost, Fleets, Pool
 from bench.units import MISSING, data_size, percent, seconds, three_digits
 
@@ -18,7 +19,7 @@ def fleet_table(found: Fleets) -> Table:
         Column("busy", right=True), Column("at peak", right=True, keep=7),
         Column("KV a request", right=True, keep=2), Column("transfer", right=True, keep=2),
         Column("J a request", right=True, keep=4), Column("bought a day", right=True, keep=6),
-        Column("rented a day", right=True, keep=6), Column("of that idle", right=True, keep=5),
+        Column("rented a day", right=True, keep=6), Column("idle, bought | rented", right=True, keep=5),
     ])  # fmt: skip
     table.title = "\n".join(demand_lines(found))
     for fleet in found.fleets:
@@ -31,8 +32,8 @@ def fleet_table(found: Fleets) -> Table:
         "goodput: requests a second that one package serves with both targets kept, prefill and decode."
         " A package is what is bought as one, with all its dies."
     )
-    table.notes += [f"{fleet.label}: {fleet.reason}" for fleet in found.fleets if fleet.reason]
-    table.notes += [f"cheapest ({each.way}): {each.reading}" for each in found.cheapest]
+    table.notes += told(found)
+    table.notes += [f"cheapest {WORDS[each.way]}: {each.reading}" for each in found.cheapest]
     bases = dict.fromkeys(each.energy_basis for each in found.fleets if each.energy_basis)
     table.notes += [f"J a request: {basis}" for basis in bases]
     gaps = [each.energy_reason for each in found.fleets] + [c.reason for f in found.fleets for c in f.costs]
@@ -62,6 +63,8 @@ def pool_table(found: Fleets) -> Table:
         "at target: the rate that keeps the service target, of what the device would yield without it.",
         "MFU, MBU: of published peaks while a device is busy. peak used: the larger of them x busy, all day long.",
     ]
+    if any(MISSING in row for row in table.rows):
+        table.notes.append("-: not published of the device, or not known between two measured batches.")
     return table
 
 
@@ -70,8 +73,6 @@ def _cells(fleet: Fleet) -> list[str]:
         return [fleet.label, *[MISSING] * 12]
     sign = _sign(fleet.pools)
     costs = {cost.way: cost for cost in fleet.costs}
-    rented, bought = costs.get("rental"), costs.get("purchase")
-    idle = bought if bought is not None and bought.per_day is not None else rented
     move = fleet.transfer
     return [
         fleet.label, f"{sign}{fleet.packages:,}", *(_count(pool) for pool in fleet.pools),
@@ -79,8 +80,18 @@ def _cells(fleet: Fleet) -> list[str]:
         data_size(move.request_bytes) if move else MISSING, seconds(move.seconds) if move else MISSING,
         MISSING if fleet.joules_per_request is None else sign + three_digits(fleet.joules_per_request),
         *(_money(costs.get(way), sign) for way in WAYS),
-        MISSING if idle is None or not idle.per_day else percent((idle.idle_per_day or 0.0) / idle.per_day),
+        _idle(costs),
     ]  # fmt: skip
+
+
+def _idle(costs: dict[Way, FleetCost]) -> str:
+    """The share of the cost a day that is paid while devices wait, bought and rented."""
+    known = {way: cost for way, cost in costs.items() if cost.per_day}
+    shares = [
+        percent((known[way].idle_per_day or 0.0) / (known[way].per_day or 1.0)) if way in known else MISSING
+        for way in WAYS
+    ]
+    return " | ".join(shares) if known else MISSING
 
 
 def _sign(pools: list[Pool]) -> str:
@@ -90,8 +101,8 @@ def _sign(pools: list[Pool]) -> str:
 
 
 def _count(pool: Pool) -> str:
-    ends = "" if pool.package_interval is None else " ({:,} - {:,})".format(*pool.package_interval)
-    return f"{_sign([pool])}{pool.packages:,}{ends}"
+    ends = [f"{end:,}" for end in dict.fromkeys(pool.package_interval or ())]
+    return f"{_sign([pool])}{pool.packages:,}" + (f" ({' - '.join(ends)})" if ends else "")
 
 
 def _money(cost: FleetCost | None, sign: str) -> str:

@@ -249,6 +249,7 @@ def as_csv(rows: list[Row]) -> str:
         "flags",
         "deployment",
         "interval",
+        "rate_interval",
         "throttle",
         "telemetry_missing",
     }

@@ -109,6 +109,8 @@ def _words(found: Sequence[Verdict]) -> str:
 def _spread(interval: Interval | None, *, turned: bool = False) -> str:
     if interval is None:
         return ""
+    if turned and not interval[0]:
+        return f" ({times(1 / interval[1])} or more)"
     low, high = (1 / interval[1], 1 / interval[0]) if turned else interval
     return f" ({times(low)} to {times(high)})"
 
@@ -129,5 +131,9 @@ def _up_to(prices: Sequence[EqualPrice]) -> str:
     low, high = (three_digits(end(each.value for each in prices)) for end in (min, max))
     first = prices[0]
     span = low if low == high else f"{low} to {high}"
-    ends = "" if len(prices) > 1 or first.interval is None else f" ({' to '.join(map(three_digits, first.interval))})"
+    ends = (
+        ""
+        if len(prices) > 1 or first.interval is None
+        else f" ({' to '.join(dict.fromkeys(map(three_digits, first.interval)))})"
+    )
     return f"{WAYS[first.way]} up to about {span} {first.unit} a {first.per}{ends}"

@@ -9,8 +9,10 @@ import msgspec
 
 from bench.results.doubt import doubt, unstable
 from bench.results.machine import fingerprint, machine
+from bench.results.normalize import rate_factors
 from bench.results.reading import Basis, Interval, reading
 from bench.results.record import Environment, Row
+from bench.results.target import ACROSS
 
 # An interval that reaches further, as a logarithm, was not measured by any clock.
 WIDEST = 50.0
@@ -153,18 +155,22 @@ def _line(a: Row, b: Row, a_label: str, b_label: str) -> Compared:
 
 
 def basis_of(*rows: Row) -> Basis:
-    """Return what a ratio of these rows rests on."""
+    """Return what a ratio of these rows rests on; rows: of the first side and of the other, in turn."""
     cited = any(row.source == "published" and row.interval is None for row in rows)
-    return Basis(not all(map(is_measured, rows)), unstable(*rows), doubt(*rows), cited)
+    late = frozenset(index % 2 for index, row in enumerate(rows) if ACROSS in row.flags)
+    return Basis(not all(map(is_measured, rows)), unstable(*rows), doubt(*rows), cited, late)
 
 
 def ratio_of(a: Row, b: Row, metric: str) -> tuple[float | None, Interval | None]:
-    """Return A over B of a metric, and its interval from those of the steps' times; None where a number is missing."""
+    """Return A over B of a metric, and its interval from those of both; None where a number is missing.
+
+    There is no interval either where B may be 0: what may not keep its target at all has no most to be divided by.
+    """
     x, y = _value(a, metric), _value(b, metric)
     if not x or not y or not x / y:
         return None, None
-    below, above = _spread(a, flip=metric not in TIMES), _spread(b, flip=metric not in TIMES)
-    if not (below and above):
+    below, above = _spread(a, metric), _spread(b, metric)
+    if not (below and above) or above[0] == math.inf:
         return x / y, None
     # Independent errors add up in squares of logarithms.
     low = math.hypot(below[0], above[1])
@@ -175,9 +181,9 @@ def ratio_of(a: Row, b: Row, metric: str) -> tuple[float | None, Interval | None
 def one_sided(a: Row, b: Row, metric: str) -> Interval | None:
     """Return A over B at the ends of the one interval that there is; None where both sides have one, or neither."""
     ratio, interval = ratio_of(a, b, metric)
-    below, above = (_spread(row, flip=metric not in TIMES) for row in (a, b))
+    below, above = (_spread(row, metric) for row in (a, b))
     known = below or above
-    if ratio is None or interval is not None or known is None:
+    if ratio is None or interval is not None or known is None or (below and above) or math.inf in known:
         return None
     low, high = known if below else (known[1], known[0])
     return ratio * math.exp(-low), ratio * math.exp(high)
@@ -197,15 +203,18 @@ def _value(row: Row, metric: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _spread(row: Row, *, flip: bool) -> tuple[float, float] | None:
-    """How far below and above the value its interval reaches, as logarithms; flipped for rates (1 / time)."""
+def _spread(row: Row, metric: str) -> tuple[float, float] | None:
+    """How far below and above the value its interval reaches, as logarithms; infinitely below where it reaches 0."""
+    if metric in RATES.values() and row.rate_interval is not None:
+        low, high = rate_factors(row) or (1.0, 1.0)
+        return math.inf if low <= 0 else max(-math.log(low), 0.0), max(math.log(high), 0.0)
     if row.interval is None or not row.step_s or min(row.step_s, *row.interval) <= 0:
         return None
     time, low, high = math.log(row.step_s), math.log(row.interval[0]), math.log(row.interval[1])
     below, above = max(time - low, 0.0), max(high - time, 0.0)
     if max(below, above) > WIDEST:
         return None
-    return (above, below) if flip else (below, above)
+    return (below, above) if metric in TIMES else (above, below)
 
 
 def source_of(row: Row) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from bench.errors import DefinitionError
 from bench.results.compare import source_of
 from bench.results.formula import as_name, evaluate
+from bench.results.normalize import rate_factors
 from bench.results.prices import BASIS_WORDS, Money, Prices
 from bench.results.record import Row
 
@@ -54,7 +55,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """Money for a million tokens of one kind; `value` is None where `reason` says why.
 
-    interval: from that of the row's time, the other inputs taken as they stand. source: where the row's numbers come
+    interval: from that of the row's rate, the other inputs taken as they stand. source: where the row's numbers come
     from. basis: what its energy rests on.
     """
 
@@ -102,19 +103,23 @@ def _cost(row: Row, prices: Prices, way: Way) -> Cost:
     if missing:
         return cost
     value = evaluate(formula, {each.id: each.value or 0.0 for each in inputs})
-    return msgspec.structs.replace(cost, value=value, interval=scaled_by(value, time_factors(row)))
+    return msgspec.structs.replace(cost, value=value, interval=scaled_by(value, token_factors(row)))
 
 
-def time_factors(row: Row) -> Interval | None:
-    """Return how much shorter and longer than `step_s` its interval says the time may be, for example (0.9, 1.2)."""
-    if row.interval is None or not row.step_s:
+def token_factors(row: Row) -> Interval | None:
+    """Return how much less and more than at its rate a row's token may take, of time or money, for example (0.9, 1.2).
+
+    None, too, where the rate may be 0: there is no most that a token may cost.
+    """
+    rates = rate_factors(row)
+    if rates is None or rates[0] <= 0:
         return None
-    low, high = row.interval[0] / row.step_s, row.interval[1] / row.step_s
+    low, high = 1 / rates[1], 1 / rates[0]
     return (low, high) if 0 < low <= high < math.inf else None
 
 
 def scaled_by(value: float, factors: Interval | None) -> Interval | None:
-    """Return the interval of a value that is proportional to a row's time."""
+    """Return the interval of a value that is proportional to what a token takes."""
     return None if factors is None else (value * factors[0], value * factors[1])
 
 
@@ -264,9 +269,9 @@ def energy(row: Row, prices: Prices | None = None) -> Energy:
     if not rate:
         return Energy(watts=watts, basis=basis, reason="no tokens a second")
     joules = watts / rate
-    return Energy(value=joules, interval=scaled_by(joules, time_factors(row)), watts=watts, basis=basis)
+    return Energy(value=joules, interval=scaled_by(joules, token_factors(row)), watts=watts, basis=basis)
 
 
 def unknown(what: str, device: str, key: str) -> str:
-    """Return that something of a device is not known, in words and with its key in a prices file."""
-    return f"no {what} of {device} is known (device.{device}.{key} in the prices file)"
+    """Return that a prices file lacks something of a device, with the key to add; it may well be known elsewhere."""
+    return f"the prices file has no {what} of {device} (add device.{device}.{key})"

@@ -45,6 +45,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     rate: tokens a second of a device, prompt or output tokens. seconds: of a device for one request, with its interval.
     limit: what keeps the batch from being larger. target_share: the rate over what the device would yield without
     the target. bound, mfu, mbu: of the step at this batch. source: measured, interpolated, or modelled with its tier.
+    open: why there is no interval, where by that of its time a device may not keep the target at all.
     """
 
     phase: str
@@ -68,6 +69,7 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     watts: float | None = None
     watts_basis: str = ""
     watts_reason: str = ""
+    open: str = ""
     notes: list[str] = []
 
 
@@ -141,6 +143,11 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     energy_reason: str = ""
     costs: list[FleetCost] = []
     reason: str = ""
+
+    @property
+    def open(self) -> str:
+        """Why there is no most that it may need and cost, or ""."""
+        return "; ".join(dict.fromkeys(pool.capacity.open for pool in self.pools if pool.capacity.open))
 
     @property
     def devices(self) -> int:

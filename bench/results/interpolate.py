@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from bench.results.compare import INTERPOLATED
 from bench.results.normalize import fill_rates
@@ -99,7 +100,25 @@ def _at(family: dict[int, Row], asked: Asked) -> Row:
         return missed(last, limits, f"{reason} extrapolated, {more}", flag=UNBRACKETED)
     batch = inside if near(inside, beyond) else batch_between(family, inside, beyond, limit_s)
     row = family[inside] if batch == inside else _between(family[inside], family[beyond], batch)
+    row = msgspec.structs.replace(row, rate_interval=_rate_ends(family, row, limit_s))
     return flagged(named_by(row, limits), ACROSS if unsure([(first.interval, limit_s)]) else "")
+
+
+def _rate_ends(family: dict[int, Row], row: Row, limit_s: float) -> tuple[float, float] | None:
+    """What a row in time yields where every step takes as long as its interval's ends say: the batch in time moves too.
+
+    Read on the same lines, and no further than they were measured; from 0 where the smallest batch is late then.
+    """
+    rate = row.output_tokens_per_s or row.prompt_tokens_per_s
+    if not rate or not row.batch or not row.step_s or any(each.interval is None for each in family.values()):
+        return None
+    batches = np.arange(min(family), max(family) + 1)
+    one, found = rate * row.step_s / row.batch, []
+    for end in (1, 0):
+        times = np.interp(batches, list(family), [each.interval[end] for each in family.values() if each.interval])
+        largest = int(np.count_nonzero(np.minimum.accumulate(times[::-1])[::-1] <= limit_s))
+        found.append(float(batches[largest - 1] / times[largest - 1]) * one if largest else 0.0)
+    return min(found[0], rate), max(found[1], rate)
 
 
 def near(inside: int, beyond: int) -> bool:

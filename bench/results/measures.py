@@ -79,6 +79,7 @@ def read(
         left_out={x.case_id: (ratio, doubt(x, y)) for x, y, ratio, _ in read if x.case_id not in ratios},
     )  # fmt: skip
     verdict.note = "; ".join(filter(None, (measure.note, verdict.note)))
+    verdict.late = [names[side] for side in sorted(basis.late)]
     if len(used) == 1:
         x, y = used[0]
         metric = _metric(measure, x, y)

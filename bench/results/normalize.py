@@ -28,6 +28,17 @@ def bandwidth_utilization(moved_bytes: float, seconds: float, peak_bytes_per_s: 
     return moved_bytes / seconds / peak_bytes_per_s
 
 
+def rate_factors(row: Row) -> tuple[float, float] | None:
+    """Return how much lower and higher than it is a row's throughput may be, for example (0.8, 1.1); lower may be 0."""
+    rate = row.output_tokens_per_s or row.prompt_tokens_per_s
+    if row.rate_interval is not None and rate:
+        return row.rate_interval[0] / rate, row.rate_interval[1] / rate
+    if row.interval is None or not row.step_s or min(row.interval) <= 0:
+        return None
+    # A longer time is a lower rate.
+    return row.step_s / row.interval[1], row.step_s / row.interval[0]
+
+
 def fill_rates(row: Row, *, devices_in_unit: int = 1) -> None:
     """Fill latency and throughput from `step_s`.
 
@@ -113,8 +124,6 @@ def _per(per: str, unit: str, row: Row, rate: float | None, divisor: float | Non
     if rate is None or not divisor:
         return Normalized(per=per, unit=unit, basis=basis if rate is not None else "no tokens a second")
     value = rate / divisor
-    interval = None
-    if row.interval is not None and row.step_s and row.interval[0] > 0:
-        # A longer time is a lower rate.
-        interval = (value * row.step_s / row.interval[1], value * row.step_s / row.interval[0])
+    factors = rate_factors(row)
+    interval = None if factors is None else (value * factors[0], value * factors[1])
     return Normalized(per=per, unit=unit, basis=basis, value=value, interval=interval)

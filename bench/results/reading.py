@@ -6,6 +6,7 @@
     a published figure without one                cannot tell: cited, no interval published
     cases that contradict each other              depends on the case: A better in 2, B in 3 of 9
     a number in doubt (bench/results/doubt.py)    cannot tell: disturbed
+    the better side may not keep its target       cannot tell: an interval reaches across the target
 
 A number that was not measured on either side puts "estimated:" in front, one that did not settle "unstable:".
 """
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 EQUAL = 0.02
+ACROSS = "an interval reaches across the target"
 
 Interval = tuple[float, float]
 
@@ -25,13 +27,15 @@ Interval = tuple[float, float]
 class Basis:
     """What a ratio rests on: a number that was not measured, one that did not settle, and why one is in doubt.
 
-    cited: one side is a figure of others', who publish no interval.
+    cited: one side is a figure of others', who publish no interval. late: sides, 0 or 1, that by the interval of a
+    time may not keep the target at which they are read; no such side is better.
     """
 
     estimated: bool = False
     unstable: bool = False
     doubt: str = ""
     cited: bool = False
+    late: frozenset[int] = frozenset()
 
     @property
     def front(self) -> str:
@@ -41,7 +45,7 @@ class Basis:
     @property
     def without(self) -> str:
         """Why there is no interval, where there is none."""
-        return "cited, no interval published" if self.cited else "no interval"
+        return ACROSS if self.late else "cited, no interval published" if self.cited else "no interval"
 
     def cannot_tell(self, why: str) -> str:
         """Return the words where nothing can be told; what did not settle has no part in a verdict that is none."""
@@ -57,6 +61,8 @@ def reading(
     if interval is None:
         return basis.cannot_tell(f": {basis.without}")
     side = better(interval, higher=higher)
+    if side in basis.late:
+        return basis.cannot_tell(f": {ACROSS}")
     if side is not None:
         factor = ratio if ratio > 1 else 1 / ratio
         return f"{basis.front}{names[side]} better by {factor:,.2f}x"

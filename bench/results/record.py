@@ -96,6 +96,9 @@ class Row(msgspec.Struct, kw_only=True):
     output_tokens_per_s: float | None = None
     # Tokens per second of the row's kind for each TFLOP/s of the unit's published dense peak in the row's dtype.
     tokens_per_s_per_tflops: float | None = None
+    # At a service target: what the throughput is where steps take as long as their interval's ends say, and the batch
+    # in time is another one; from 0 where then not even one sequence is in time. Elsewhere it goes with `interval`.
+    rate_interval: tuple[float, float] | None = None
     # work of one step on one device
     flops: float | None = None
     read_bytes: float | None = None

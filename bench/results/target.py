@@ -17,6 +17,7 @@ import msgspec
 
 from bench import project
 from bench.errors import DefinitionError, listed, nearest
+from bench.results import reading
 from bench.results.record import Positive, Row
 from bench.units import as_given
 
@@ -26,7 +27,7 @@ HOW = "write tpot=50ms, ttft=2s, 30tok/s/user, several with commas, or a name su
 ACROSS, UNBRACKETED = "across the target", "not measured far enough"
 # The flag of a row whose model a named target says nothing of.
 NO_LIMITS = "no limits"
-OPEN = {ACROSS: "an interval reaches across the target", UNBRACKETED: UNBRACKETED}
+OPEN = {ACROSS: reading.ACROSS, UNBRACKETED: UNBRACKETED}
 _LIMIT = re.compile(r"^(?:(tpot|ttft)=)?(\d{1,9}(?:\.\d{1,9})?)(ms|s|tok/s/user|tok/s)$")
 
 
@@ -197,5 +198,5 @@ def missed(row: Row, target: Target, reason: str, label: str | None = None, flag
         return named
     return msgspec.structs.replace(
         flagged(named, flag), status="skipped", reason=reason, step_s=None, interval=None, tpot_s=None, ttft_s=None,
-        output_tokens_per_s=None, prompt_tokens_per_s=None, tokens_per_s_per_tflops=None,
+        output_tokens_per_s=None, prompt_tokens_per_s=None, tokens_per_s_per_tflops=None, rate_interval=None,
     )  # fmt: skip

@@ -53,7 +53,8 @@ class Verdict(msgspec.Struct, kw_only=True):
     note: what is not the same on both sides though the case is. beside: why it does not stand for its axis: a reading
     at a service target, or in the precision that a service would run, does so in its place.
     a_doubt, b_doubt: why a side's number is in doubt, see bench.results.doubt; such a reading stands for nothing.
-    unstable: the time of one of its rows did not settle.
+    unstable: the time of one of its rows did not settle. late: sides that by the interval of a time may not keep the
+    target; such a side is not better.
     left_out: cases in doubt that the geometric mean is not of, with their ratio and why.
     equal: where a price is not known, the one that would make both sides equal.
     a_id, b_id: the cells of a report that hold the values, where those follow from assumptions; "" where they do not.
@@ -86,6 +87,7 @@ class Verdict(msgspec.Struct, kw_only=True):
     a_doubt: str = ""
     b_doubt: str = ""
     unstable: bool = False
+    late: list[str] = []
     left_out: dict[str, tuple[float, str]] = {}
     equal: EqualPrice | None = None
     a_id: str = ""

@@ -7,8 +7,9 @@ import re
 
 import msgspec
 
-from bench.results.cost import TOKENS, Cost, Input, Interval, Way, formula_of, time_factors
+from bench.results.cost import TOKENS, Cost, Input, Interval, Way, formula_of
 from bench.results.formula import evaluate
+from bench.results.normalize import rate_factors
 from bench.results.prices import Prices
 from bench.results.record import Row
 
@@ -99,8 +100,10 @@ def _apart(against: Cost, row: Row) -> Interval | None:
     Their errors are independent, so their logarithms add squared. A row's own error moves its whole cost, so it counts
     as one of what it is set against.
     """
-    own = time_factors(row)
+    own = rate_factors(row)
     if own is None or against.interval is None or not against.value:
         return None
     below, above = math.log(against.interval[0] / against.value), math.log(against.interval[1] / against.value)
-    return math.exp(-math.hypot(below, math.log(own[1]))), math.exp(math.hypot(above, math.log(own[0])))
+    # What may yield nothing in time is worth nothing at the lower end.
+    least = math.exp(-math.hypot(below, math.log(own[0]))) if own[0] > 0 else 0.0
+    return least, math.exp(math.hypot(above, math.log(own[1])))

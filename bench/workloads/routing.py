@@ -161,17 +161,22 @@ def _drawn_where(
 ) -> RankLoad:  # fmt: skip
     """A sweep's load: counted where there are few tokens, as a plan of that number alone would be."""
     counts, at = np.unique(np.asarray(tokens)[few].astype(np.int64), return_inverse=True)
-    ids = assign(routing, int(counts[-1]), experts, top_k)
-    # The first n tokens choose alike however many come after them.
+    ids = _few_ids(routing, experts, top_k)[: counts[-1]]
     loads = np.cumsum([np.bincount(part.ravel(), minlength=experts) for part in np.split(ids, counts[:-1])], axis=0)
     drawn = [counted_load(_heaviest(each, ranks)[1]) for each in loads]
 
-    def merged(name: str) -> Dim:
-        values = np.broadcast_to(np.asarray(getattr(expected, name), dtype=np.float64), few.shape).copy()
+    found: dict[str, Dim] = {}
+    for name in ("rows", "touched", "padded", "busiest"):
+        values = np.array(getattr(expected, name), dtype=np.float64)
         values[few] = np.array([float(getattr(load, name)) for load in drawn])[at]
-        return values
+        found[name] = values
+    return RankLoad(**found)
 
-    return RankLoad(merged("rows"), merged("touched"), merged("padded"), merged("busiest"))
+
+@lru_cache(maxsize=16)
+def _few_ids(routing: Routing, experts: int, top_k: int) -> NDArray[np.int64]:
+    """The experts of all tokens that are drawn for a price; the first n choose alike however many come after them."""
+    return assign(routing, max(MOST_DRAWS_PRICED // experts, 1), experts, top_k)
 
 
 def _heaviest(loads: NDArray[np.int64], ranks: int) -> tuple[int, NDArray[np.int64]]:
@@ -183,7 +188,8 @@ def _heaviest(loads: NDArray[np.int64], ranks: int) -> tuple[int, NDArray[np.int
 
 @lru_cache(maxsize=64)
 def _drawn_plan(routing: Routing, tokens: int, experts: int, top_k: int, ranks: int) -> ExpertPlan:
-    ids = assign(routing, tokens, experts, top_k)
+    drawn = tokens * experts <= MOST_DRAWS_PRICED
+    ids = _few_ids(routing, experts, top_k)[:tokens].copy() if drawn else assign(routing, tokens, experts, top_k)
     loads = np.bincount(ids.ravel(), minlength=experts)
     here = experts // ranks
     heaviest, block = _heaviest(loads, ranks)

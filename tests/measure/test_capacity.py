@@ -15,8 +15,10 @@ from bench.measure.capacity import (
     transfer_s,
 )
 from bench.measure.rows import new_row
+from bench.measure.targets import rows_at_targets
 from bench.results.normalize import fill_rates
 from bench.results.prices import Prices
+from bench.results.target import Target
 from bench.workloads.demand import Demand
 from bench.workloads.sweep import select_cases
 
@@ -80,7 +82,8 @@ def test_measured_decode_takes_its_tokens_over_its_rate(demand, measured):
     found = decode_capacity(demand(), Supply("run", "cuda:0", rows))
     assert (found.source, found.batch, found.limit) == ("interpolated", 26, "latency target")
     assert found.seconds == pytest.approx(100 * 0.0485 / 26)
-    assert found.interval == pytest.approx((found.seconds * 0.9, found.seconds * 1.1))
+    # A tenth quicker: 12.6 + (b - 8) x 41.4 / 24 <= 50: 29, in 48.825 ms; a tenth slower: 24, in 49.133 ms.
+    assert found.interval == pytest.approx((100 * 0.048825 / 29, 100 * 0.0491333 / 24))
 
 
 def test_the_largest_measured_batch_is_taken_where_even_it_is_in_time(demand, measured):
@@ -149,6 +152,28 @@ def test_modelled_decode_is_the_best_batch_in_time(demand):
     assert found.seconds == pytest.approx(100 / found.rate)
     assert 0 < found.target_share <= 1
     assert found.interval[0] < found.seconds < found.interval[1]
+
+
+def test_a_device_that_may_miss_the_target_by_its_interval_has_no_most_that_is_needed(demand):
+    # One sequence takes 44 ms, by its interval up to 59 ms, of which 50 are left.
+    found = decode_capacity(
+        demand(prefill="deepseek-r1-prefill", decode="deepseek-r1-decode", dtype="bf16"),
+        Supply("ascend-910c", "ascend-910c"),
+    )
+    assert found.interval is None
+    assert found.open == (
+        "by its interval even one sequence may not be in time on ascend-910c, and then no number of devices is enough"
+    )
+
+
+def test_reports_and_fleets_take_the_same_batch(demand):
+    asked = demand(prefill="deepseek-r1-prefill", decode="deepseek-r1-decode", dtype="int8")
+    for device in ("h100-sxm", "ascend-910c"):
+        case = case_for(asked, "decode", device, round(asked.mean_context))
+        row = rows_at_targets([case], device, [Target(tpot_s=asked.tpot_s)])[0]
+        found = decode_capacity(asked, Supply(device, device))
+        assert (found.batch, found.rate) == (row.batch, pytest.approx(row.output_tokens_per_s))
+        assert found.interval == pytest.approx(tuple(100 / rate for rate in reversed(row.rate_interval)))
 
 
 def test_a_stricter_target_takes_more_of_a_device(demand):

@@ -206,9 +206,9 @@ def test_a_missing_price_leaves_no_cost_with_the_reason(demand, prices, solved):
     solved({("prefill", "b"): capacity("b", "prefill"), ("decode", "b"): capacity("b")})
     found = fleets(demand, [Supply("b", "b")], prices)
     cost = {each.way: each for each in found.fleets[0].costs}["purchase"]
-    assert (cost.per_day, cost.reason) == (None, "no price of b is known (device.b.purchase in the prices file)")
+    assert (cost.per_day, cost.reason) == (None, "the prices file has no price of b (add device.b.purchase)")
     reading = {each.way: each.reading for each in found.cheapest}
-    assert reading["purchase"] == "no fleet has a cost: no price of b is known (device.b.purchase in the prices file)"
+    assert reading["purchase"] == "no fleet has a cost: the prices file has no price of b (add device.b.purchase)"
     assert reading["rental"] == "only b has a cost, 768 USD a day (rental)"
 
 
@@ -255,4 +255,7 @@ def test_modelled_fleets_of_the_shipped_demand_serve_it(prices):
         for one in each.pools:
             assert one.devices % one.capacity.group == 0
             assert one.peak_busy <= 1 - shipped.headroom + 1e-9
+            if one.capacity.open:
+                assert (one.interval, each.open) == (None, one.capacity.open)
+                continue
             assert one.interval[0] <= one.devices <= one.interval[1]

@@ -12,10 +12,70 @@ def case_of(workload, **axes):
     return select_cases([workload], axes)[0]
 
 
-def test_the_largest_batch_in_time_is_counted_and_what_ends_it_is_told():
-    swept = Swept(np.array([1.0, 2.0, 3.0]), "memory capacity")
-    assert [swept.largest(limit) for limit in (0.5, 1.0, 2.9, 9.0)] == [0, 1, 2, 3]
-    assert [swept.limit(limit) for limit in (2.9, 9.0)] == ["latency target", "memory capacity"]
+def test_the_batch_that_yields_most_in_time_is_taken_and_what_keeps_it_is_told():
+    # Batches 1 to 4 yield 1, 1.33, 0.75 and 1.25 a second.
+    times = np.array([1.0, 1.5, 4.0, 3.2])
+    swept = Swept(times, times, times, "memory capacity")
+    assert [swept.best(limit) for limit in (0.5, 1.0, 1.4, 1.5, 9.0)] == [0, 1, 1, 2, 2]
+    assert [swept.limit(limit) for limit in (1.4, 1.5)] == ["latency target", "its rate, which grows no further"]
+
+
+def test_of_rates_within_a_thousandth_the_smaller_batch_waits_less():
+    times = np.array([1.0, 1.9999])
+    assert Swept(times, times, times, "").best(9.0) == 1
+
+
+def test_what_is_in_memory_sets_a_batch_whose_rate_still_grows():
+    times = np.array([1.0, 1.5])
+    assert Swept(times, times, times, "memory capacity").limit(9.0) == "memory capacity"
+
+
+def test_a_slower_device_holds_a_smaller_batch_in_time():
+    # Steps of 10 + b ms within 20 ms: 10 sequences, 500 a second. A fifth slower: 12 + 1.2 b: 6 in 19.2 ms, 312.5.
+    # A tenth quicker: 9 + 0.9 b: 12 in 19.8 ms, 606.06.
+    times = (10 + np.arange(1, 41)) / 1000
+    swept = Swept(times, times * 0.9, times * 1.2, "")
+    assert swept.best(0.020) == 10
+    assert swept.factors(0.020) == pytest.approx((312.5 / 500, 606.06 / 500), rel=1e-4)
+
+
+def test_a_device_that_may_not_keep_the_target_at_all_may_yield_nothing():
+    times = (10 + np.arange(1, 41)) / 1000
+    assert Swept(times, times, times * 2, "").factors(0.020)[0] == 0
+
+
+@pytest.mark.parametrize("device", ["h100-sxm", "ascend-910c"])
+@pytest.mark.parametrize(
+    ("workload", "axes"),
+    [
+        ("deepseek-r1-decode", {"dtype": ["int8"], "context": [4096]}),
+        ("deepseek-r1-prefill", {"dtype": ["int8"], "input_len": [1024]}),
+        ("qwen3-30b-a3b-decode", {"context": [1024]}),
+        ("llama-3.1-8b-prefill", {"input_len": [4096]}),
+    ],
+)
+def test_a_sweep_s_steps_are_those_of_its_rows(workload, axes, device):
+    """Drawn or expected routing, one sequence that cannot be halved: what is solved is what is shown."""
+    case = case_of(workload, **axes)
+    swept = sweep(case, device)
+    for batch in (1, 2, 3, 15, 16, 17, 100):
+        if batch <= len(swept.step_s):
+            row = modelled_rows(msgspec.structs.replace(case, batch=batch), device)[0]
+            found = (swept.step_s[batch - 1], swept.least_s[batch - 1], swept.most_s[batch - 1])
+            assert found == pytest.approx((row.step_s, *row.interval), rel=1e-12)
+
+
+def test_a_row_at_a_target_has_the_rates_of_both_ends():
+    case = case_of("deepseek-r1-decode", dtype=["int8"], context=[4096])
+    die, package = rows_at_targets([case], "ascend-910c", [Target(tpot_s=0.05)])[:2]
+    swept = sweep(case, "ascend-910c")
+    slow = max(b for b in range(1, len(swept.most_s) + 1) if swept.most_s[b - 1] <= 0.05)
+    quick = max(b for b in range(1, len(swept.least_s) + 1) if swept.least_s[b - 1] <= 0.05)
+    assert slow < die.batch < quick
+    assert die.rate_interval == pytest.approx((slow / swept.most_s[slow - 1], quick / swept.least_s[quick - 1]))
+    assert package.rate_interval == pytest.approx([2 * rate for rate in die.rate_interval])
+    # The step's own band says far less: it is of one batch.
+    assert die.rate_interval[0] < 0.7 * die.batch / die.interval[1]
 
 
 def test_one_more_sequence_would_be_late():

@@ -47,6 +47,9 @@ def test_one_sentence_says_who_by_how_much_how_sure_and_what_it_is_worth():
          "equal within 2%, A at 1.00x of B (0.99x to 1.01x), unstable"),
         ({"ratio": None, "interval": None, "reading": "estimated: only B can", "why": "A: takes 60 ms"},
          "only B can (A: takes 60 ms), estimated"),
+        # What may yield nothing in time is worse without end.
+        ({"ratio": 0.45, "interval": (0.0, 0.5), "reading": "estimated: B better by 2.22x"},
+         "B better by 2.22x (2.00x or more), estimated"),
         ({"a_doubt": "disturbed", "reading": "cannot tell: disturbed"}, "cannot tell: disturbed"),
         ({"interval": None, "reading": "cannot tell: no interval"}, "cannot tell: no interval, A at 1.01x of B"),
     ],

@@ -6,8 +6,9 @@ from math import exp
 
 import pytest
 
-from bench.results.compare import Operand, basis_of, compare, differences, one_sided, source_of
+from bench.results.compare import Operand, basis_of, compare, differences, one_sided, ratio_of, source_of
 from bench.results.reading import Basis, reading
+from bench.results.target import ACROSS
 
 NAMES = ("A", "B")
 
@@ -48,6 +49,24 @@ def only(comparison):
 )
 def test_the_verdict_comes_from_the_table(ratio, interval, words):
     assert reading(ratio, interval, NAMES, higher=True, basis=Basis()) == words
+
+
+def test_a_ratio_at_a_target_is_of_what_both_sides_may_yield_there(decode):
+    # 100 tok/s (50 to 200) over 50 (25 to 100): logs of 2 both ways on both sides, sqrt(2) ln 2 together.
+    a, b = decode(rate=100.0, rate_interval=(50.0, 200.0)), decode(rate=50.0, rate_interval=(25.0, 100.0))
+    ratio, interval = ratio_of(a, b, "output_tokens_per_s")
+    assert (ratio, interval) == (2.0, pytest.approx((2 * 2 ** -(2**0.5), 2 * 2 ** (2**0.5))))
+    # Times at that batch keep their own interval.
+    assert ratio_of(a, b, "step_s")[1] == pytest.approx((exp(-0.001 * 2**0.5), exp(0.001 * 2**0.5)))
+
+
+def test_a_ratio_to_what_may_yield_nothing_in_time_has_no_interval(decode):
+    sure, late = decode(rate_interval=(90.0, 110.0)), decode(rate_interval=(0.0, 110.0), flags=[ACROSS])
+    assert ratio_of(sure, late, "output_tokens_per_s") == (1.0, None)
+    assert ratio_of(late, sure, "output_tokens_per_s")[1] == (0, pytest.approx(1.15266, abs=1e-5))
+    assert one_sided(sure, late, "output_tokens_per_s") is None
+    assert basis_of(sure, late).late == {1}
+    assert basis_of(late, sure).late == {0}
 
 
 def test_a_cited_figure_without_an_interval_is_called_so(row):

@@ -85,14 +85,14 @@ def test_a_cost_without_energy_says_so(decode, prices):
 def test_a_missing_price_is_no_number_with_the_reason_and_never_zero(decode, prices):
     cost = by_way(decode(device="b"), prices())["purchase"]
     assert (cost.value, cost.interval) == (None, None)
-    assert cost.reason == "no price of b is known (device.b.purchase in the prices file)"
+    assert cost.reason == "the prices file has no price of b (add device.b.purchase)"
 
 
 def test_every_gap_of_a_prices_file_is_named(decode):
     bare = project.parse_toml(b'currency = "USD"', Prices, "p")
     found = by_way(decode(), bare)
     assert found["rental"].reason == (
-        "no rent of a is known (device.a.rental in the prices file); no utilization in the prices file"
+        "the prices file has no rent of a (add device.a.rental); no utilization in the prices file"
     )
     assert "no life_years in the prices file" in found["purchase"].reason
     assert "no hosting_per_hour in the prices file" in found["purchase"].reason
@@ -120,5 +120,17 @@ def test_joules_per_token_of_design_power_say_so(decode, prices):
     missing = energy(decode(device="b"), prices("tdp"))
     assert (missing.value, missing.reason) == (
         None,
-        "no design power of b is known (device.b.tdp_w in the prices file)",
+        "the prices file has no design power of b (add device.b.tdp_w)",
     )
+
+
+def test_a_cost_at_a_target_goes_with_what_may_be_yielded_there(decode, prices):
+    # 2 USD at 1,000 tok/s; 800 to 1,250 tok/s: 1.6 to 2.5.
+    cost = by_way(decode(rate_interval=(800.0, 1250.0)), prices())["rental"]
+    assert (cost.value, cost.interval) == (pytest.approx(2.0), pytest.approx((1.6, 2.5)))
+    assert energy(decode(rate_interval=(800.0, 1250.0)), prices()).interval == pytest.approx((0.32, 0.5))
+
+
+def test_a_cost_where_nothing_may_be_yielded_in_time_has_no_most(decode, prices):
+    cost = by_way(decode(rate_interval=(0.0, 1250.0)), prices())["rental"]
+    assert (cost.value, cost.interval) == (pytest.approx(2.0), None)

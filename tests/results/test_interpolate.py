@@ -44,6 +44,26 @@ def test_between_two_measured_batches_the_time_is_a_straight_line(curve):
     assert row.case_id == "d[tpot<=20ms,ctx=1k,bf16]"
 
 
+def test_what_a_measured_row_yields_in_time_has_ends_of_their_own_batches(curve):
+    # Times up to a fifth longer: 16.8 + (b - 8) x 19.2 / 24 <= 20: b = 12, in exactly 20 ms: 600 tok/s. A tenth
+    # shorter: 12.6 + (b - 8) x 14.4 / 24 <= 20: b = 20, in 19.8 ms: 1,010 tok/s.
+    (row,) = at(curve(STEPS), 20.0)
+    assert row.rate_interval == pytest.approx((600, 1010.101), rel=1e-5)
+
+
+def test_a_measured_row_may_yield_nothing_in_time_where_its_smallest_batch_may_be_late(curve):
+    # A batch of 1 takes 10 ms, by its interval up to 12.
+    (row,) = at(curve(STEPS), 11.0)
+    assert row.rate_interval[0] == 0
+    assert ACROSS in row.flags
+
+
+def test_beyond_the_largest_measured_batch_no_end_is_read(curve):
+    # 29 ms: a tenth quicker even batch 32 takes 27 ms; its own 1,185 tok/s are the most that is known.
+    (row,) = at(curve(STEPS), 29.0)
+    assert row.rate_interval[1] == pytest.approx(32 / 0.027)
+
+
 def test_an_interpolated_row_claims_nothing_that_was_not_run(curve):
     (row,) = at(curve(STEPS), 20.0)
     assert (row.samples_s, row.power_w, row.mfu, row.joules_per_token) == (None, None, None, None)

@@ -184,3 +184,8 @@ def test_bytes_alone_give_a_share_of_the_bandwidth_and_no_bound(row):
     only = row(step_s=0.5, read_bytes=100.0, written_bytes=50.0)
     fill_utilization(only, 1e3, 600.0, achieved=False)
     assert (only.mfu, only.mbu, only.bound) == (None, 0.5, None)
+
+
+def test_a_row_at_a_target_is_normalized_with_what_it_may_yield_there(row):
+    at = row(output_tokens_per_s=100.0, rate_interval=(0.0, 150.0), step_s=1.0, interval=(0.9, 1.1))
+    assert by_what(normalized(at, devices_in_package=2))["package"].interval == (0.0, 300.0)

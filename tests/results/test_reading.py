@@ -55,3 +55,11 @@ def test_a_verdict_that_is_none_says_what_was_estimated_and_not_what_did_not_set
     assert reading(2.0, (0.5, 8.0), NAMES, higher=True, basis=basis) == "estimated: cannot tell apart"
     doubted = Basis(estimated=True, doubt="disturbed")
     assert reading(2.0, (1.9, 2.1), NAMES, higher=True, basis=doubted) == "estimated: cannot tell: disturbed"
+
+
+def test_a_side_that_may_not_keep_its_target_is_not_better_but_may_be_worse():
+    late = Basis(estimated=True, late=frozenset({0}))
+    across = "estimated: cannot tell: an interval reaches across the target"
+    assert reading(2.0, (1.5, 3.0), NAMES, higher=True, basis=late) == across
+    assert reading(0.5, (0.0, 0.6), NAMES, higher=True, basis=late) == "estimated: B better by 2.00x"
+    assert reading(2.0, None, NAMES, higher=True, basis=late) == across

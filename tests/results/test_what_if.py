@@ -46,6 +46,16 @@ def test_break_even_is_the_price_that_makes_both_cost_the_same(decode, prices):
     assert found.interval == pytest.approx((6.48, 8.64))
 
 
+def test_what_may_yield_nothing_in_time_may_be_worth_nothing(decode, prices):
+    against = by_way(decode(interval=(0.02, 0.02)), prices())["rental"]
+    other = decode(device="c", output_tokens_per_s=2000.0, rate_interval=(0.0, 3000.0))
+    found = break_even(against, other, prices())
+    # At most 3,000 tok/s: 7.2 x 1.5.
+    assert found.interval == pytest.approx((0.0, 10.8))
+    values = {each.id: each.value for each in found.inputs}
+    assert [evaluate(end, values) for end in found.ends] == pytest.approx(found.interval)
+
+
 @pytest.mark.parametrize("basis", ["measured", "tdp", "left-out"])
 @pytest.mark.parametrize("way", ["purchase", "rental"])
 def test_a_package_of_two_dies_may_cost_twice_what_a_die_may(decode, prices, basis, way):

@@ -34,6 +34,7 @@ def _one(verdict: Verdict, names: dict[str, str]) -> dict[str, Any]:
     given = {
         "a": verdict.a, "b": verdict.b, "higher": verdict.better == "higher", "doubt": verdict.doubt,
         "front": Basis(verdict.source != "measured", verdict.unstable).front, "unstable": verdict.unstable,
+        "late": verdict.late,
         "without": verdict.reading.rpartition("cannot tell: ")[2], "why": verdict.why,
         "what": what_of(verdict, names), "cell": ratio_id(verdict),
     }  # fmt: skip

@@ -3,6 +3,7 @@
 "use strict";
 const words = (() => {
   const EQUAL = 0.02;
+  const ACROSS = "an interval reaches across the target";
   const missing = "cannot tell: a number is missing";
   const grouped = (whole) => whole.replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 
@@ -24,13 +25,15 @@ const words = (() => {
     if (unit === "1" && Number.isInteger(value)) return grouped(value.toFixed(0));
     return threeDigits(value) + (unit && unit !== "1" ? ` ${unit}` : "");
   };
-  const interval = (ends, unit) => `${number(ends[0], unit)} to ${number(ends[1], unit)}`;
+  const interval = (ends, unit) => [...new Set(ends.map((end) => number(end, unit)))].join(" to ");
 
   // Which side is better beyond doubt, 0 or 1; null where neither is.
   const better = (ends, higher) => {
     if (!ends || !(ends[0] > 1 + EQUAL || ends[1] < 1 - EQUAL)) return null;
     return (ends[0] > 1) === higher ? 0 : 1;
   };
+  // Whether the better side is one that may not keep the target at all.
+  const late = (verdict, side) => side !== null && verdict.late.includes([verdict.a, verdict.b][side]);
   const within = (ends) => ends && ends[0] >= 1 - EQUAL && ends[1] <= 1 + EQUAL;
   const reading = (verdict) => {
     const { ratio, ends, higher, front, doubt } = verdict;
@@ -40,6 +43,7 @@ const words = (() => {
     if (doubt) return `${unsure}cannot tell: ${doubt}`;
     if (!ends) return `${unsure}cannot tell: ${verdict.without}`;
     const side = better(ends, higher);
+    if (late(verdict, side)) return `${unsure}cannot tell: ${ACROSS}`;
     if (side !== null) return `${front}${[verdict.a, verdict.b][side]} better by ${number(ratio > 1 ? ratio : 1 / ratio, "x")}`;
     return within(ends) ? `${front}equal within 2%` : `${unsure}cannot tell apart`;
   };
@@ -72,7 +76,7 @@ const words = (() => {
     const [first, ends] = [prices[0], prices.length > 1 ? null : prices[0].ends];
     const [low, high] = [Math.min, Math.max].map((end) => threeDigits(end(...prices.map((each) => each.value))));
     const span = low === high ? low : `${low} to ${high}`;
-    return `${first.way === "bought" ? "buying" : "renting"} up to about ${span} ${first.unit} a ${first.per}${ends ? ` (${ends.map(threeDigits).join(" to ")})` : ""}`;
+    return `${first.way === "bought" ? "buying" : "renting"} up to about ${span} ${first.unit} a ${first.per}${ends ? ` (${[...new Set(ends.map(threeDigits))].join(" to ")})` : ""}`;
   };
   const worth = (verdicts) => {
     const sure = verdicts.filter((each) => !each.doubt);
@@ -91,7 +95,7 @@ const words = (() => {
     const [n, first] = [read.length, read[0]];
     if (n === 1) return reading(first) + tail;
     if (!read.every((each) => Number.isFinite(each.ratio))) return missing + tail;
-    const sides = read.map((each) => better(each.ends, each.higher));
+    const sides = read.map((each) => { const side = better(each.ends, each.higher); return late(each, side) ? null : side; });
     const [a, b] = [0, 1].map((side) => sides.filter((each) => each === side).length);
     const front = read.some((each) => each.unstable) ? "estimated: unstable: " : "estimated: ";
     if (a && b) return `${front}depends: ${first.a} better on ${a}, ${first.b} on ${b} of ${n} readings${tail}`;

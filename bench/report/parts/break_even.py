@@ -96,7 +96,7 @@ def price_verdicts(sides: list[Side], lines: list[Line]) -> list[Verdict]:
 def _in_short(verdict: Verdict, pairs: list[tuple[Line, Line]]) -> Verdict:
     """A verdict that lacks much, with what a buyer must know of it; the keys stand in the section on cost."""
     without = [line.side.label for line in pairs[0] if _unknown(line, "purchase") == "price"]
-    what = f"no price of {' or '.join(without)} is known" if without else "the prices file lacks what a cost is made of"
+    what = f"no price of {' or '.join(without)} is given" if without else "the prices file lacks what a cost is made of"
     verdict.why = f"{what}; the section on cost says what is missing"
     return verdict
 
@@ -122,8 +122,9 @@ def _verdict(first: Line, other: Line, way: Way) -> Verdict:
         high = math.hypot(math.log(a.interval[1] / a.value), math.log(b.value / b.interval[0]))
         verdict.interval = (verdict.ratio * math.exp(-low), verdict.ratio * math.exp(high))
     basis = replace(basis_of(first.row, other.row), estimated=True)
-    verdict.unstable = basis.unstable
-    verdict.reading = reading(verdict.ratio, verdict.interval, (verdict.a, verdict.b), higher=False, basis=basis)
+    verdict.unstable, names = basis.unstable, (verdict.a, verdict.b)
+    verdict.late = [names[side] for side in sorted(basis.late)]
+    verdict.reading = reading(verdict.ratio, verdict.interval, names, higher=False, basis=basis)
     return verdict
 
 
@@ -137,7 +138,7 @@ def _equal(verdict: Verdict, first: Line, other: Line, way: Way) -> Verdict:
                 interval=price.interval, id=price.id or "",
             )  # fmt: skip
             verdict.source = price.source
-            verdict.why = f"no {_unknown(sought, way)} of {sought.side.label} is known"
+            verdict.why = f"no {_unknown(sought, way)} of {sought.side.label} is given"
     return verdict
 
 

@@ -34,14 +34,18 @@ def fleets(found: Fleets, file: str = "", known: set[str] | None = None) -> Part
     working = [fleet for fleet in found.fleets if fleet.pools]
     if working:
         section.charts.append(_hours_chart(working))
-    section.tables = [
-        _fleet_table(found), _money_table(found), _transfer_table(found), _pool_table(working),
-        formula_table("fleet-formulas", FORMULAS),
-    ]  # fmt: skip
-    section.notes = [LIMITS, *(f"{fleet.label}: {fleet.reason}" for fleet in found.fleets if fleet.reason)]
+    tables = [_fleet_table(found), _money_table(found), _transfer_table(found), _pool_table(working)]
+    section.tables = [*(table for table in tables if table.rows), formula_table("fleet-formulas", FORMULAS)]
+    section.notes = [LIMITS, *told(found), *(note for table in tables if not table.rows for note in table.notes)]
     inputs = [each for fleet in found.fleets for cost in fleet.costs for each in cost.inputs]
     given = assumptions(inputs, file, example=found.example_prices)
     return Part([section], assumptions=[each for each in given if each.id not in (known or set())])
+
+
+def told(found: Fleets) -> list[str]:
+    """Return why a fleet cannot be built, or has no most that it may need."""
+    reasons = ((fleet.label, fleet.reason or fleet.open) for fleet in found.fleets)
+    return [f"{label}: {reason}" for label, reason in reasons if reason]
 
 
 def demand_lines(found: Fleets) -> list[str]:
@@ -135,7 +139,7 @@ def _fleet_table(found: Fleets) -> Table:
         joules = _cell(fleet, fleet.joules_per_request, "J", fleet.energy_basis or fleet.energy_reason)
         joules.formula = fleet.joules_formula or None
         table.rows.append([
-            fleet.label, _cell(fleet, fleet.packages or None, "1", interval=whole),
+            fleet.label, _cell(fleet, fleet.packages or None, "1", fleet.open, whole),
             *(_cell(fleet, packages, "1", interval=interval) for packages, interval in counts),
             _cell(fleet, fleet.goodput, "1/s"), _cell(fleet, fleet.busy, "share"),
             _cell(fleet, fleet.peak_busy, "share"), joules,
@@ -150,15 +154,16 @@ def _money_table(found: Fleets) -> Table:
         Column(name="of that idle", number=True),
         Column(name="per million output tokens", number=True, note="their prompts included"),
     ])  # fmt: skip
+    without: dict[str, list[str]] = {}
     for fleet in found.fleets:
         costs = {each.way: each for each in fleet.costs}
         for way in WAYS:
             cost = costs.get(way)
-            if cost is None:
-                none = _cell(fleet, None, "", fleet.reason or "no prices given")
-                table.rows.append([fleet.label, WORDS[way], none, none, none])
+            if cost is None or cost.per_day is None:
+                why = fleet.reason or (cost.reason if cost is not None else "no prices are given")
+                without.setdefault(why, []).append(f"{fleet.label}, {WORDS[way]}")
                 continue
-            why, unit = cost.reason or cost.basis, cost.currency
+            why, unit = cost.basis, cost.currency
             cells = [
                 _cell(fleet, cost.per_day, unit, why, cost.interval), _cell(fleet, cost.idle_per_day, unit, why),
                 _cell(fleet, cost.per_million_output, f"{unit}/Mtok", why),
@@ -166,8 +171,10 @@ def _money_table(found: Fleets) -> Table:
             formulas = (cost.formula, cost.idle_formula, cost.per_million_formula)
             for cell, formula in zip(cells, formulas, strict=True):
                 cell.formula = formula if cell.value is not None else None
-            cells[0].ends = cost.ends if cells[0].value is not None else None
+            cells[0].ends = cost.ends
             table.rows.append([fleet.label, WORDS[way], *cells])
+    # A table of dashes is not read; why there is no number is told once.
+    table.notes = [f"No cost: {why}: {'; '.join(each)}." for why, each in without.items()]
     return table
 
 
@@ -176,7 +183,7 @@ def _transfer_table(found: Fleets) -> Table:
         Column(name="fleet"), Column(name="KV cache a request", number=True),
         Column(name="its longest transfer", number=True), Column(name="links used at the peak", number=True),
     ])  # fmt: skip
-    for fleet in found.fleets:
+    for fleet in (each for each in found.fleets if each.pools):
         move = fleet.transfer
         moved = (move.request_bytes, move.seconds, move.link_use) if move is not None else (None, None, None)
         units = ("B", "s", "share")

@@ -32,7 +32,7 @@ MODELLED_RULES = [
     "A modelled step is the sum of its kernels, read from the program that is measured, each priced by the device's "
     "peaks and the nearest calibration, plus the host's overhead (docs/cost-model.md). No noise is added.",
     "Tiers: calibrated on this device; transferred from another of its kind; sheet, from peaks and usual efficiencies.",
-    "At a service target the largest batch is solved whose step is in time and fits 90 % of the memory.",
+    "At a service target the batch is solved that yields the most of those in time and within 90 % of the memory.",
 ]
 ALWAYS = [
     "Cases are joined by their id and the hash of their definition; where definitions differ they are shown apart and "

@@ -8,6 +8,7 @@ from bench.report import cells
 from bench.report.document import Cell, Interval
 from bench.results.compare import TIMES, source_of
 from bench.results.doubt import doubt
+from bench.results.normalize import rate_factors
 from bench.results.record import Row
 
 UNITS = {
@@ -20,6 +21,7 @@ UNITS = {
 CERTAIN = ("batch", "memory_bytes", "imbalance")
 # Quantiles are not the median; power is a mean over the window, whatever the step's time in it.
 WITHOUT_INTERVAL = (*CERTAIN, "p90_s", "p99_s", "power_w")
+OF_THE_RATE = ("prompt_tokens_per_s", "output_tokens_per_s", "tokens_per_s_per_tflops", "rate")
 PER_PHASE = {"prefill": "prompt_tokens_per_s", "decode": "output_tokens_per_s"}
 
 
@@ -36,7 +38,10 @@ def of(row: Row | None, metric: str, why: str = "") -> Cell:
 
 
 def interval_of(row: Row, value: float, metric: str) -> Interval | None:
-    """Return the interval of a number that goes with the step's time, or with its inverse."""
+    """Return the interval of a number that goes with the step's time, its inverse, or what the row yields."""
+    if metric in OF_THE_RATE:
+        factors = rate_factors(row)
+        return None if factors is None else (value * factors[0], value * factors[1])
     if row.interval is None or not row.step_s or min(row.interval) <= 0:
         return None
     low, high = (end / row.step_s for end in row.interval)

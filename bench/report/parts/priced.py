@@ -9,7 +9,7 @@ import msgspec
 
 from bench.report.document import Assumption, Cell
 from bench.report.sides import Side
-from bench.results.cost import TOKENS, Cost, Input, Way, costs, time_factors
+from bench.results.cost import TOKENS, Cost, Input, Way, costs, token_factors
 from bench.results.doubt import doubt
 from bench.results.prices import Prices, bounds
 from bench.results.record import Row
@@ -43,8 +43,8 @@ class Line(NamedTuple):
         return "" if self.costs[way].value is None else f"cost_{way}_{self.number}"
 
     def ends(self, formula: str) -> tuple[str, str] | None:
-        """Return the ends of a number that goes with the row's time, as formulas."""
-        factors = time_factors(self.row)
+        """Return the ends of a number that goes with what a token takes, as formulas."""
+        factors = token_factors(self.row)
         return None if factors is None else (f"{formula} * {factors[0]!r}", f"{formula} * {factors[1]!r}")
 
 
@@ -75,7 +75,8 @@ def bought(side: Side, row: Row) -> Row:
         for key in ("prompt_tokens_per_s", "output_tokens_per_s", "power_w")
         for value in (getattr(row, key),)
     }
-    whole = msgspec.structs.replace(row, unit="package", devices=row.devices * count, **many)
+    ends = None if row.rate_interval is None else (row.rate_interval[0] * count, row.rate_interval[1] * count)
+    whole = msgspec.structs.replace(row, unit="package", devices=row.devices * count, rate_interval=ends, **many)
     if row.power_w is not None and _of_all(row.power_basis or ""):
         # A package with one die at work draws neither what a die does nor what a busy package does.
         why = f"the sensor covers: {row.power_basis}; one of its devices worked"
@@ -94,9 +95,11 @@ def cost_cell(line: Line, way: Way) -> Cell:
     unit = f"{found.currency}/Mtok"
     if found.value is None:
         return Cell(value=None, unit=unit, note=found.reason)
-    formula = line.formula(found.formula)
+    formula, note = line.formula(found.formula), found.basis
+    if line.row.rate_interval is not None and line.row.rate_interval[0] <= 0:
+        note += "; no upper end: by its interval nothing may be yielded in time"
     return Cell(
-        value=found.value, unit=unit, source=worst(found.source, "assumed"), interval=found.interval, note=found.basis,
+        value=found.value, unit=unit, source=worst(found.source, "assumed"), interval=found.interval, note=note,
         id=line.id(way), formula=formula, ends=line.ends(line.id(way)), doubt=doubt(line.row),
     )  # fmt: skip
 

@@ -88,6 +88,15 @@ def test_a_logarithm_of_zero_is_not_drawn():
     assert marks(page_svg(drawn, ["a"])) == 2
 
 
+def test_an_interval_from_zero_is_drawn_from_the_edge_of_its_axis_and_told():
+    drawn = chart("forest")
+    drawn.rows[0]["low"] = 0.0
+    data = [row for rows in with_data(draw(drawn, PAPER, ["a"]))["datasets"].values() for row in rows]
+    # The ratio of 0.01 in the second row is the least that is drawn.
+    assert 0.0097 in [pytest.approx(row["low"]) for row in data if "low" in row]
+    assert "1.20x (0.00x to 1.30x)" in page_svg(drawn, ["a"])
+
+
 def test_beside_a_ratio_stand_its_numbers_source_and_reading():
     drawn = page_svg(chart("forest", source="modelled:sheet"), ["a"])
     for words in ("ratio, interval", "~1.20x (1.10x to 1.30x)", "~0.01x<", "modelled:sheet", "reading"):
