@@ -110,8 +110,8 @@ def _target_table(sides: list[Side]) -> Table:
         "8-bit: each device's own 8-bit path, fp8 or int8; other lines have one precision on all sides.",
         "The batch that yields the most of those whose step is not longer than the target, within the device's memory; "
         "of measured batches the largest.",
-        "The interval of what is yielded has batches of its own at its ends: steps that take longer leave fewer sequences "
-        "in time, or none, and then it begins at 0.",
+        "The interval of what is yielded has batches of its own at its ends: steps that take longer leave fewer "
+        "sequences in time, or none, and then it begins at 0.",
     ]
     return table
 
