@@ -152,7 +152,7 @@ def _from_store(asked: Asked) -> Found:
     from bench.results.history.store import opened
 
     url = address()
-    with opened(url, "without BENCH_STORE the run files here are read") as store:
+    with opened(url, "without BENCH_STORE the run files here are read", make=False) as store:
         store.check()
         found = read_trends(store.connection, asked, Memo())
     return Found(shown(url), found.trends, found.machines)

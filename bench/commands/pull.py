@@ -37,9 +37,9 @@ def command(runs: tuple[str, ...], out: str | None, quiet: bool) -> int:
         if not quiet:
             emit(text, sys.stderr)
 
-    url, here, count = address(), set(indexed(lambda _: None)), 0
+    url, here, count = address(), set(indexed(lambda _: None)[0]), 0
     folder = project.runs_folder(out)
-    with opened(url, "nothing here was changed; try again later") as store:
+    with opened(url, "nothing here was changed; try again later", make=False) as store:
         store.check()
         try:
             for run_id, content in store.documents(set(runs) or None, here):

@@ -47,9 +47,10 @@ def command(runs: tuple[str, ...], quiet: bool) -> int:
         if not quiet:
             emit(text, sys.stderr)
 
-    url, here = address(), indexed(tell)
+    url, (here, unreadable) = address(), indexed(tell)
     named = [_path(name, here) for name in runs]
     counts = {"pushed": 0, "there": 0, "differs": 0}
+    problems = [] if runs else unreadable
     with opened(url, LATER) as store:
         for line in store.prepare():
             tell(f"{shown(url)}: {line}")
@@ -63,15 +64,29 @@ def command(runs: tuple[str, ...], quiet: bool) -> int:
                 if not path.exists():
                     tell(f"left out: {project.shown(path)}: gone since it was listed")
                     continue
-                outcome = store.push(path)
+                try:
+                    outcome = store.push(path)
+                except ResultError as error:
+                    # One file that is no run keeps none of the others here.
+                    problems.append(str(error))
+                    if len(todo) > 1:
+                        tell(f"left out: {error}")
+                    continue
                 counts[outcome] += 1
                 if outcome == "differs":
                     tell(f"! {project.shown(path)}: the store has a run of this id with other content, and keeps it")
         finally:
             # Also where the database goes away: what is in the store is in.
-            emit(f"pushed {_counted(counts['pushed'])} to {shown(url)}; {_counted(counts['there'])} there already")
+            left = len(problems) + counts["differs"]
+            emit(
+                f"pushed {_counted(counts['pushed'])} to {shown(url)}; {_counted(counts['there'])} there already"
+                + (f"; {_counted(left)} not pushed" if left else "")
+            )
     if counts["differs"]:
-        raise ResultError(f"{_counted(counts['differs'])} not pushed: the store has other content under their ids")
+        problems.append(f"{_counted(counts['differs'])} not pushed: the store has other content under their ids")
+    if problems:
+        more = f"; and {len(problems) - 1} more, named above" if len(problems) > 1 else ""
+        raise ResultError(f"{problems[0]}{more}")
     return 0
 
 
@@ -80,26 +95,34 @@ def address() -> sa.URL:
 
     Raises: DefinitionError where none is named; ResultError for one that cannot be used.
     """
-    from bench.results.history.database import EXAMPLE, parsed
+    from bench.results.history.database import FORMS, parsed
 
     text = os.environ.get("BENCH_STORE", "").strip()
     if not text:
-        raise DefinitionError(f"BENCH_STORE is not set; it names the store, for example {EXAMPLE}")
+        raise DefinitionError(f"BENCH_STORE is not set; it names the store, for example {FORMS}")
     return parsed(text)
 
 
-def indexed(tell: Callable[[str], None]) -> dict[str, Path]:
-    """Return run id -> file of every complete run here; what cannot be read, or is being written, is told."""
-    from bench.results.history.index import ask, paths
+def indexed(tell: Callable[[str], None]) -> tuple[dict[str, Path], list[str]]:
+    """Return run id -> file of every complete run here, and what cannot be read with the reason.
+
+    That, copies and what is being written are told.
+    """
+    from bench.results.history.index import COPY, ask, paths
 
     folder = project.runs_folder()
 
-    def question(held: Indexed) -> dict[str, Path]:
-        for path, why in held.unreadable.items():
-            tell(f"left out: {path}: {why.removeprefix(f'{project.shown(folder / path)}: ')}")
+    def question(held: Indexed) -> tuple[dict[str, Path], list[str]]:
+        unreadable = []
+        for path, reason in held.unreadable.items():
+            shown = project.shown(folder / path)
+            why = reason.removeprefix(f"{shown}: ")
+            tell(f"left out: {path}: {why}")
+            if not why.startswith(COPY):
+                unreadable.append(f"{shown}: {why}")
         for path in held.journals:
             tell(f"left out: {path}: being written, or interrupted (bench run --resume)")
-        return {run_id: folder / path for run_id, path in paths(held.connection).items()}
+        return {run_id: folder / path for run_id, path in paths(held.connection).items()}, unreadable
 
     return ask(folder, question, tell)
 

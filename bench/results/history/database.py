@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -16,6 +17,7 @@ from bench.errors import ResultError
 PATIENCE_S = 60
 ANSWER_S = 10
 EXAMPLE = "postgresql://user:password@host/database"
+FORMS = f"{EXAMPLE} or sqlite:////folder/store.db"
 SECRET_KEYS = ("pass", "secret", "token", "key")
 # Drivers that we name where a URL names none.
 DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -67,11 +69,27 @@ def parsed(text: str) -> sa.URL:
         raise ResultError(f"{shown(url)}: its driver is not installed; {hint}") from None
     except sa.exc.NoSuchModuleError:
         raise ResultError(
-            f"BENCH_STORE: no kind of database is called '{url.drivername}'; write it as {EXAMPLE}"
+            f"BENCH_STORE: no kind of database is called '{url.drivername}'; write it as {FORMS}"
         ) from None
     except (sa.exc.ArgumentError, ValueError):
-        raise ResultError(f"BENCH_STORE: not the URL of a database; write it as {EXAMPLE}") from None
+        raise ResultError(f"BENCH_STORE: not the URL of a database; write it as {FORMS}") from None
+    if url.get_backend_name() == "sqlite":
+        _check_file(url)
     return url
+
+
+def _check_file(url: sa.URL) -> None:
+    """Raise ResultError for SQLite's URL of no file: what is in memory is lost, and after two slashes stands a host."""
+    path = url.database or ""
+    if url.host or path in ("", ":memory:"):
+        raise ResultError(
+            "BENCH_STORE: SQLite's URL names no file; write it as sqlite:////folder/store.db, four slashes"
+        )
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise ResultError(f"{shown(url)}: no folder {folder}; make it, or write it as sqlite:////folder/store.db")
+    if Path(path).is_dir():
+        raise ResultError(f"{shown(url)}: a folder; name a file in it: sqlite:////folder/store.db")
 
 
 def shown(url: sa.URL) -> str:

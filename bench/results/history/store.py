@@ -178,11 +178,14 @@ def _now() -> str:
 
 
 @contextlib.contextmanager
-def opened(url: sa.URL, advice: str) -> Iterator[Store]:
+def opened(url: sa.URL, advice: str, *, make: bool = True) -> Iterator[Store]:
     """Open a store; what the database refuses is one line, with what to do.
 
+    make: SQLite makes a file that is not there, also where it is only to be read; False leaves the disk as it is.
     Raises: ResultError, without the password.
     """
+    if not make and url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise ResultError(f"{shown(url)}: no such file; bench push makes it")
     try:
         with connected(url) as connection:
             yield Store(connection, url)

@@ -121,7 +121,7 @@ def test_a_newer_version_is_refused(store):
 def test_what_the_database_refuses_is_one_line_with_what_to_do(tmp_path):
     with (
         pytest.raises(ResultError, match=r"sqlite:///.*none/store\.db: unable to open database file; try again"),
-        opened(parsed(f"sqlite:///{tmp_path}/none/store.db"), "try again"),
+        opened(sa.make_url(f"sqlite:///{tmp_path}/none/store.db"), "try again"),
     ):
         pass
 
@@ -151,5 +151,31 @@ def test_what_is_no_url_is_not_repeated(text):
     with pytest.raises(ResultError) as error:
         parsed(text)
     assert str(error.value) == (
-        "BENCH_STORE: not the URL of a database; write it as postgresql://user:password@host/database"
+        "BENCH_STORE: not the URL of a database; write it as postgresql://user:password@host/database or"
+        " sqlite:////folder/store.db"
     )
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("sqlite", "not the URL of a database"), ("store.db", "not the URL of a database"),
+    ("/folder/store.db", "not the URL of a database"), ("sqlite:store.db", "not the URL of a database"),
+    ("sqlite://", "names no file"), ("sqlite:///", "names no file"), ("sqlite:///:memory:", "names no file"),
+    ("sqlite://store.db", "names no file"), ("sqlite:///none/store.db", "no folder none; make it"),
+    ("sqlite:///folder", "a folder; name a file in it"),
+])  # fmt: skip
+def test_a_url_of_no_file_is_refused_and_leaves_none(text, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ResultError, match=told) as error:
+        parsed(text)
+    assert "sqlite:////folder/store.db" in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_store_that_is_only_read_is_not_made(url, tmp_path):
+    with (
+        pytest.raises(ResultError, match=r"store\.db: no such file; bench push makes it"),
+        opened(url, "x", make=False),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
