@@ -31,7 +31,7 @@ from bench.results.gate.look import Rule, pairs_needed
 from bench.results.gate.verdict import Confirmed, Judged, Session
 from bench.results.machine import fingerprint
 from bench.results.record import Environment, Row, Run
-from bench.units import seconds
+from bench.units import counted, seconds
 from bench.workloads.schema import Case
 
 # With fewer pairs Student's t is so wide that nothing can be confirmed; with more the machine is better left alone.
@@ -200,7 +200,7 @@ def _measure(
     plan: _Plan, run: Run, baseline: Against, environment: Environment, rules: dict[Key, Rule], rule: Rule,
     asked: Asked, looked: Looked,
 ) -> None:  # fmt: skip
-    cases = f"{len(plan.cases)} case{'' if len(plan.cases) == 1 else 's'}"
+    cases = counted(len(plan.cases), "case")
     keys = {key_of(one) for one in plan.doubts}
     devices = {device for device, _, _ in keys}
     session = reference(baseline.gathered, keys, {device: fingerprint(environment, device) for device in devices})
@@ -222,7 +222,8 @@ def _measure(
             emit(f"again   {cases} {plan.pairs} times, {against}, about {seconds(cost)}", sys.stderr)
         pairs = in_turns(plan.cases, plan.pairs, candidate, old, _Teller(asked, plan), asked.time_s)
     cut = f" of {plan.pairs} that were planned ({pairs.ended})" if pairs.ended else ""
-    looked.notes.append(f"second look: {pairs.rounds} sessions{cut}, of {cases}, {against}")
+    rounds = counted(pairs.rounds, "pair" if old else "session")
+    looked.notes.append(f"second look: {rounds}{cut}, of {cases}, {against}")
     new = _sessions("second look, candidate", environment, pairs.candidate)
     before = _sessions("second look, baseline", environment, pairs.baseline) if old else None
     if before is not None and session is not None and old_commit is not None:

@@ -117,7 +117,9 @@ def test_an_alarm_is_measured_again_alone_where_the_commit_is_not_known(ran, tur
     _, found = looked([ran("1", {"a": NOISY})], ran("2", {"a": [1.2]}))
     assert [one.outcome for one in found.found.values()] == ["confirmed"], found
     assert asked["baseline"] is None
-    assert "alone (the baseline does not know its commit)" in found.notes[0]
+    assert found.notes[0].startswith(
+        "second look: 6 sessions, of 1 case, alone (the baseline does not know its commit)"
+    )
 
 
 def test_a_persons_own_test_is_not_run_again_here(ran, turns):
@@ -164,7 +166,7 @@ def test_pairs_with_the_baselines_commit_decide(ran, turns, commits, new, outcom
 def test_pairs_from_before_a_side_broke_off_count(ran, turns, commits, new, measured, outcome):
     turns({"a": (1.0, new)}, ended=measured)
     _, found = looked([ran("1", {"a": NOISY}, commit=commits[0])], ran("2", {"a": [1.2]}, commit=commits[2]), pairs=12)
-    said = f"second look: {measured} sessions of 12 that were planned (there: cannot measure there (Killed)), of 1 case"
+    said = f"second look: {measured} pairs of 12 that were planned (there: cannot measure there (Killed)), of 1 case"
     assert found.notes[0].startswith(said)
     assert [one.outcome for one in found.found.values()] == ([outcome] if outcome else [])
     if outcome is None:
