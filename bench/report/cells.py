@@ -68,5 +68,7 @@ def number(value: float, unit: str) -> str:
 
 
 def interval_text(interval: Interval | None, unit: str) -> str:
-    """Return an interval as "low to high"."""
-    return MISSING if interval is None else f"{number(interval[0], unit)} to {number(interval[1], unit)}"
+    """Return an interval as "low to high", once where both ends read the same."""
+    if interval is None:
+        return MISSING
+    return " to ".join(dict.fromkeys(number(end, unit) for end in interval))

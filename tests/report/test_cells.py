@@ -27,6 +27,7 @@ def test_a_number_carries_its_mark_and_unit(cell, words):
 
 def test_an_interval_is_written_in_its_unit():
     assert interval_text((0.001, 0.002), "s") == "1.00 ms to 2.00 ms"
+    assert interval_text((38400.2, 38400.4), "USD") == "38,400 USD"
     assert interval_text(None, "s") == "-"
 
 

@@ -49,13 +49,13 @@ def test_where_the_devices_are_over_the_day_adds_up_to_all_of_them(found):
 def test_the_terminal_shows_devices_use_and_cost_with_their_marks(found):
     text = table_text(fleet_table(found), 200)
     line = next(line for line in text.splitlines() if line.startswith("a  "))
-    for part in ("~32", "~1.00/s", "~16 (12 - 16)", "~31%", "~62%", "131 MB", "5.00 ms", "~768 USD", "69%"):
+    for part in ("~32", "~1.00/s", "~16 (12 - 16)", "~31%", "~62%", "131 MB", "5.00 ms", "~768 USD", "- | 69%"):
         assert part in line
     assert "10.0 requests a second on average and 20.0 in the busiest" in text
     assert "<b>[red]: decode on b: too slow" in text
     assert "missing: no device.a.purchase in the prices file" in text
     assert "missing: no sensor" in text
-    assert "cheapest (rental): only a has a cost" in text
+    assert "cheapest rented: only a has a cost" in text
     assert "EXAMPLE PRICES" in text
 
 
@@ -109,8 +109,13 @@ def test_the_section_has_every_fleet_and_what_could_not_be_built(found):
 def test_a_fleets_cost_is_a_formula_over_the_assumptions(found):
     (section,) = fleets(found).sections
     money = next(table for table in section.tables if table.id == "fleet-costs")
-    assert [line[:2] for line in money.rows[:2]] == [["a", "bought"], ["a", "rented"]]
-    live = [c for c in money.rows[1] if isinstance(c, Cell) and c.formula]
+    # What has no number is told once, with its reason, and is no row of dashes.
+    assert [line[:2] for line in money.rows] == [["a", "rented"]]
+    assert money.notes == [
+        "No cost: no device.a.purchase in the prices file: a, bought.",
+        "No cost: decode on b: too slow: <b>[red], bought; <b>[red], rented.",
+    ]
+    live = [c for c in money.rows[0] if isinstance(c, Cell) and c.formula]
     assert [evaluate(c.formula, {"rent_a": 1.0}) for c in live] == [c.value for c in live] == [768, 528, 1]
 
 

@@ -35,7 +35,7 @@ def test_a_side_without_a_price_is_told_what_it_may_cost_and_the_other_why_not(p
     # b has no purchase price: its break-even price is known, that of a to equal b is not.
     assert set(bought) == {("b", "a")}
     (why,) = [note for note in table.notes if note.startswith("Not worked out: the price of a, bought")]
-    assert why.endswith("to cost the same as b: no price of b is known (device.b.purchase in the prices file).")
+    assert why.endswith("to cost the same as b: the prices file has no price of b (add device.b.purchase).")
 
 
 def test_verdicts_on_price_are_estimates_and_lower_is_better(part):
@@ -53,7 +53,7 @@ def test_without_any_common_price_the_verdict_says_what_is_missing(row):
     sides = [Side(Operand(name, rows), name, Paper()) for name in ("a", "b")]
     made = cost(sides, prices, "p")
     assert [verdict.ratio for verdict in made.verdicts] == [None]
-    assert made.verdicts[0].why == "no price of a or b is known; the section on cost says what is missing"
+    assert made.verdicts[0].why == "no price of a or b is given; the section on cost says what is missing"
     assert made.sections[0].charts == []
 
 
@@ -83,17 +83,17 @@ def test_a_side_without_a_price_has_a_line_for_each_target_with_the_price_that_m
     # Half the tokens: half the rent of 3.6; a quarter: a quarter.
     assert [verdict.equal.value for verdict in found] == pytest.approx([1.8, 0.9])
     assert {(v.equal.of, v.equal.way, v.equal.unit, v.equal.per, v.why) for v in found} == {
-        ("b", "rented", "USD/h", "machine", "no price of b is known")
+        ("b", "rented", "USD/h", "machine", "no price of b is given")
     }
     assert sentence(found[0], {}) == (
-        "estimated: equal if b is rented at 1.80 USD/h a machine (1.80 USD/h to 1.80 USD/h): "
+        "estimated: equal if b is rented at 1.80 USD/h a machine (1.80 USD/h): "
         "cost of output tokens, rented, d[slow]"
     )
 
 
 def test_the_front_says_in_a_sentence_what_a_side_without_a_price_may_cost(without):
     assert summary("price/performance", without()) == (
-        "no price of b is known; estimated: its tokens cost the same as on a if it is rented at 0.9 to 1.80 USD/h "
+        "no price of b is given; estimated: its tokens cost the same as on a if it is rented at 0.9 to 1.80 USD/h "
         "a machine, by case or target"
     )
 

@@ -134,7 +134,7 @@ def test_a_missing_price_is_a_cell_without_a_value_and_with_the_reason(part):
     line = next(line for line in tables(part())["cost"].rows if line[1] == "b")
     bought = line[-3]
     assert (bought.value, bought.source) == (None, "missing")
-    assert bought.note == "no price of b is known (device.b.purchase in the prices file)"
+    assert bought.note == "the prices file has no price of b (add device.b.purchase)"
 
 
 def test_no_rows_make_a_section_that_says_so():
