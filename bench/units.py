@@ -121,6 +121,11 @@ def signed(share: float) -> str:
     return ("-" if share < 0 else "+") + percent(abs(share))
 
 
+def plus_or_ends(spread: str) -> str:
+    """Return a spread as it stands behind its value: "+- 1.0%"; where it is two ends, "-7% to +31%", these alone."""
+    return spread if " to " in spread else f"+- {spread}"
+
+
 def short_count(value: int) -> str:
     """Return a size as it is written in a case id: 4096 as "4k", 2**20 as "1M", 1000 as "1000"."""
     if value >= 1024 * 1024 and value % (1024 * 1024) == 0:

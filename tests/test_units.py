@@ -12,6 +12,7 @@ from bench.units import (
     parse_count,
     parse_counts,
     percent,
+    plus_or_ends,
     scaled,
     seconds,
     short_count,
@@ -102,6 +103,13 @@ def test_a_share_is_shown_in_percent_and_not_clipped(value, text):
 )
 def test_a_size_is_written_short_in_a_name(value, text):
     assert short_count(value) == text
+
+
+@pytest.mark.parametrize(
+    ("spread", "text"), [("1.0%", "+- 1.0%"), ("-7% to +31%", "-7% to +31%"), ("0.962x to 3.22x", "0.962x to 3.22x")]
+)
+def test_what_has_two_ends_needs_no_plus_minus(spread, text):
+    assert plus_or_ends(spread) == text
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from bench.results.metrics import METRICS, Metric
 from bench.results.record import KernelCost, Row
 from bench.results.sessions import fold, key_of
 from bench.results.store import list_runs, load_run, newest_run
-from bench.units import MISSING, counted, data_size, percent, scaled, seconds
+from bench.units import MISSING, counted, data_size, percent, plus_or_ends, scaled, seconds
 from bench.workloads.sweep import select_cases
 
 
@@ -131,7 +131,9 @@ def _facts(row: Row, sessions: list[Row]) -> list[tuple[str, str]]:
         ("covers", row.scope or "the whole model on one device"),
         (
             "step",
-            "" if row.step_s is None else f"{mark(row)}{seconds(row.step_s)} +- {plus_minus(row)}, {samples}{warm}",
+            ""
+            if row.step_s is None
+            else f"{mark(row)}{seconds(row.step_s)} {plus_or_ends(plus_minus(row))}, {samples}{warm}",
         ),
         ("sessions", ", ".join(map(_session, sessions)) if len(sessions) > 1 else ""),
         ("launched", launch(row) + (f": {row.launch_reason}" if row.launch_reason else "")),

@@ -12,7 +12,7 @@ from bench.measure.runner import Event, Planned
 from bench.report.rows import plus_minus, rate
 from bench.report.terminal import emit
 from bench.results.record import Row
-from bench.units import seconds
+from bench.units import plus_or_ends, seconds
 
 # What a case takes beside its timing: start, weights, check.
 OVERHEAD_S = 0.8
@@ -82,7 +82,7 @@ class Progress:
     def _line(self, event: Event, row: Row) -> str:
         number = f"{event.index + 1:>{len(str(event.total))}}/{event.total}"
         if row.status == "ok":
-            spread = "" if row.interval is None else f"  (+- {plus_minus(row)})"
+            spread = "" if row.interval is None else f"  ({plus_or_ends(plus_minus(row))})"
             text = f"{seconds(row.step_s):>9}{spread}  {rate(row)}"
         else:
             text = f"{row.reason}"

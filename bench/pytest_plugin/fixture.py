@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,17 @@ def _told() -> Iterator[None]:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
+def _check(**numbers: float | None) -> None:
+    """Raise DefinitionError for what cannot be a size or a time; what is not known is left out."""
+    from bench.errors import DefinitionError
+
+    for name, value in numbers.items():
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+        if value is not None and not (0 <= number < math.inf and (number or name != "time_s")):
+            least = "above 0" if name == "time_s" else "0 or more"
+            raise DefinitionError(f"bench.time: {name} is {value!r}; a number is needed, {least}, or leave it out")
+
+
 class Bench:
     """Times one thing a test. `row` holds what was measured afterwards: time, samples, utilization, launch, power."""
 
@@ -113,6 +125,8 @@ class Bench:
         from bench.measure.own_step import measure_step
 
         __tracebackhide__ = True
+        with _told():
+            _check(flops=flops, read_bytes=read_bytes, written_bytes=written_bytes, time_s=time_s)
         self._once()
         self.row = row = self._own_row(flops=flops, read_bytes=read_bytes, written_bytes=written_bytes, dtype=dtype)
         if not self._recorder.enabled:

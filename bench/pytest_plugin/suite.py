@@ -32,7 +32,14 @@ class SuitePlugin:
     def __init__(self, config: pytest.Config) -> None:
         from bench.commands.planning import Request, plan
 
-        self.names = [part for text in config.getoption("bench_suite") for part in text.split(",") if part]
+        self.names = []
+        for text in config.getoption("bench_suite"):
+            named = [part.strip() for part in text.split(",") if part.strip()]
+            if not named:
+                raise pytest.UsageError(
+                    f"--bench-suite '{text}': names nothing; write suites or workloads: smoke, or 'gemm,llama*'"
+                )
+            self.names += named
         machine = machine_of(config)
         try:
             overrides = _overrides(config.getoption("bench_sweep"))

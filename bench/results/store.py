@@ -7,6 +7,7 @@ When every case is done, the same content is renamed into place as `ID.json` and
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from bench.results.record import SCHEMA_VERSION, Environment, Row, Run
 from bench.results.writing import claim
 
 LARGEST_FILE_BYTES = 512 * 1024 * 1024
+# A key and, be it in a list of numbers, a value that JSON does not have. Inside of a text quotes have a backslash.
+NO_NUMBER = re.compile(rb'"([^"\\]*)"\s*:\s*(?:\[[-+.\deEnul,\s]*)?(-?(?:NaN|Infinity))\b')
 START_ANEW = "make one with: bench run"
 
 
@@ -179,10 +182,8 @@ def _check_schema(path: Path, content: bytes) -> None:
     except msgspec.ValidationError:
         schema = None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ResultError(
-            f"{project.shown(path)}: not readable as JSON ({_first_line(error)});"
-            f" the file is cut off or not a run file, {START_ANEW}"
-        ) from None
+        cut_off = f"not readable as JSON ({_first_line(error)}); the file is cut off or not a run file, {START_ANEW}"
+        raise ResultError(f"{project.shown(path)}: {_no_number(content) or cut_off}") from None
     if schema is None:
         raise ResultError(
             f"{project.shown(path)}: JSON, but not a bench run file (it has no number 'schema'); {START_ANEW}"
@@ -213,14 +214,27 @@ def _read_journal(path: Path) -> tuple[Run, int]:
             length += len(line) + 1
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         number = content[:length].count(b"\n") + 1
+        said = _no_number(lines[number - 1]) or _first_line(error)
         raise ResultError(
-            f"{project.shown(path)}: line {number}: {_first_line(error)}; take that line out to read the others"
+            f"{project.shown(path)}: line {number}: {said}; take that line out to read the others"
         ) from None
     return run, length
 
 
 class _Line(msgspec.Struct):
     row: Row
+
+
+def _no_number(content: bytes) -> str:
+    """Return which key holds a NaN or an infinity, "" where none does: other writers than ours let them pass."""
+    found = NO_NUMBER.search(content)
+    if found is None:
+        return ""
+    word, line = found[2].decode(), content.count(b"\n", 0, found.start(2)) + 1
+    where = f" in line {line}" if b"\n" in content else ""
+    return (
+        f"'{found[1].decode(errors='replace')}' holds {word}{where}, which JSON does not have; what is missing is null"
+    )
 
 
 def _first_line(error: Exception) -> str:

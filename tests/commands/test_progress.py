@@ -33,6 +33,13 @@ def test_a_finished_case_is_a_line_with_its_number_time_interval_and_rate(
     )
 
 
+def test_an_interval_of_two_ends_is_shown_as_these(
+    capsys: Err, event: Callable[..., Event], row: Callable[..., Row]
+) -> None:
+    assert "4.00 ms  (-7% to +31%)  2.11" in _said(capsys, event(row(interval=(0.00372, 0.00524))))
+    assert "4.00 ms  (0.962x to 3.22x)  2.11" in _said(capsys, event(row(interval=(0.003848, 0.01288))))
+
+
 def test_a_case_without_an_interval_shows_none(
     capsys: Err, event: Callable[..., Event], row: Callable[..., Row]
 ) -> None:

@@ -87,6 +87,10 @@ WRONG = {
     "def test_it(bench):\n    bench.kernel('gemm', m=0, n=1, k=1)\n": "gemm: m: '0' is not a positive whole number",
     "def test_it(bench):\n    bench.kernel('gemm', m=1, n=1, k=1, dtype='bf17')\n": "dtype is 'bf17'; known: fp32, ",
     "def test_it(bench):\n    bench.kernel('moe', m=1, hidden=8, inner=8, experts=2, top_k=3)\n": "top_k = 3 is more than experts = 2",
+    "def test_it(bench):\n    bench.time(int, flops=-1)\n": "bench.time: flops is -1; a number is needed, 0 or more, or leave it out",
+    "def test_it(bench):\n    bench.time(int, read_bytes=float('nan'))\n": "bench.time: read_bytes is nan; a number is needed, 0",
+    "def test_it(bench):\n    bench.time(int, written_bytes='1k')\n": "bench.time: written_bytes is '1k'; a number is needed, 0",
+    "def test_it(bench):\n    bench.time(int, time_s=0)\n": "bench.time: time_s is 0; a number is needed, above 0",
     "def test_it(bench):\n    bench(lambda: 1 / 0)\n": "ZeroDivisionError: division by zero",
 }  # fmt: skip
 

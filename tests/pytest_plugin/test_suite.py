@@ -118,6 +118,8 @@ def test_a_projects_own_fixtures_do_not_get_in_the_way(suite: Any, folder: Path)
         (("--bench-device", "h100-sxm"), "--bench-device: 'h100-sxm' is not on this machine, and a test is a timing: its"
          " sheet can be modelled with bench run -d h100-sxm"),
         (("--bench-device", "cuda:7"), "--bench-device: device 'cuda:7' is not on this machine; here: cpu"),
+        (("--bench-suite", ""), "--bench-suite '': names nothing; write suites or workloads: smoke, or 'gemm,llama*'"),
+        (("--bench-suite", " ,"), "--bench-suite ' ,': names nothing"),
         (("--bench-suite", "tinny"), "unknown workload or suite 'tinny'; did you mean 'tiny'"),
         (("--bench-sweep", "bath=1"), "--bench-sweep: 'bath' is no axis; did you mean 'batch'? (write batch=1,8)"),
         (("--bench-sweep", "batch=x"), "--bench-sweep batch: 'x' is not a positive whole number"),

@@ -275,6 +275,29 @@ def test_a_foreign_file_is_one_line_with_its_name_and_what_to_do(name, tmp_path,
     assert "bench run" in message or "upgrade accelbench" in message
 
 
+@pytest.mark.parametrize(("number", "told"), [
+    ("NaN", "'step_s' holds NaN in line 3, which JSON does not have; what is missing is null"),
+    ("-Infinity", "'step_s' holds -Infinity in line 3"), ("[0.1, null, 2e-3,\n  NaN]", "'step_s' holds NaN in line 4"),
+])  # fmt: skip
+def test_a_number_that_json_does_not_have_is_told_with_its_key(tmp_path, number, told):
+    text = '{"schema": 3, "id": "\\"x\\": NaN",\n "rows": [{"notes": ["NaN"],\n  "step_s": ' + number + "}]}"
+    (tmp_path / "wrong.json").write_text(text)
+    with pytest.raises(ResultError) as refusal:
+        load_run(tmp_path / "wrong.json")
+    assert told in str(refusal.value)
+    assert "malformed" not in str(refusal.value)
+
+
+def test_one_in_a_journal_is_told_with_its_line(journal, row):
+    journal.add(row(step_s=0.5))
+    journal.close()
+    journal.path.write_bytes(journal.path.read_bytes().replace(b'"step_s":0.5', b'"step_s":NaN'))
+    with pytest.raises(
+        ResultError, match=r"line 2: 'step_s' holds NaN, which JSON does not have; .*; take that line out"
+    ):
+        load_run(journal.path)
+
+
 WRONG = {
     "step_s": ("0.1", "rows[0].step_s"),
     "batch": (1.5, "rows[0].batch"),
