@@ -95,6 +95,8 @@ def test_both_installed_commands_are_the_same_program() -> None:
     from importlib.metadata import entry_points
 
     found = {
-        point.name: point.value for point in entry_points(group="console_scripts") if point.value == "bench.__main__:main"
+        point.name: point.value
+        for point in entry_points(group="console_scripts")
+        if point.value == "bench.__main__:main"
     }
     assert found == {"bench": "bench.__main__:main", "accelbench": "bench.__main__:main"}
