@@ -223,3 +223,11 @@ def test_with_three_sides_every_form_says_which_pairs_are_not_read(two):
     assert told in page(report)
     assert told in as_markdown(report)
     assert "<h3>a against b</h3>" in page(report)
+
+
+def test_every_number_that_is_missing_has_its_reason(two, row):
+    two[0].operand.rows.append(row(case_id="gemm[m=1]", workload="gemm", phase="kernel", kernel="gemm", step_s=1e-3))
+    two[1].operand.rows.append(row(case_id="big[b=1]", status="oom", reason="no room", step_s=None))
+    missing = [cell for cell in every_cell(rebuilt(two)) if cell.value is None]
+    assert missing
+    assert [cell for cell in missing if not cell.note] == []

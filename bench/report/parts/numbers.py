@@ -21,6 +21,13 @@ UNITS = {
 CERTAIN = ("batch", "memory_bytes", "imbalance")
 # Quantiles are not the median; power is a mean over the window, whatever the step's time in it.
 WITHOUT_INTERVAL = (*CERTAIN, "p90_s", "p99_s", "power_w")
+# Why a row that ran may lack a number.
+NO_PEAK = "no peak is known, of a sheet or reached by bench calibrate; or it was read between two batches"
+WHY = {
+    **dict.fromkeys(("mfu", "mbu", "mfu_achieved", "mbu_achieved"), NO_PEAK),
+    "p90_s": "too few samples for a percentile", "p99_s": "too few samples for a percentile",
+    "tokens_per_s_per_tflops": "no published peak of this precision, or read between two batches",
+}  # fmt: skip
 OF_THE_RATE = ("prompt_tokens_per_s", "output_tokens_per_s", "tokens_per_s_per_tflops", "rate")
 PER_PHASE = {"prefill": "prompt_tokens_per_s", "decode": "output_tokens_per_s"}
 
@@ -30,7 +37,7 @@ def of(row: Row | None, metric: str, why: str = "") -> Cell:
     unit = UNITS[metric]
     value = None if row is None else getattr(row, metric)
     if row is None or value is None:
-        reason = why if row is None else why or row.reason or ""
+        reason = why if row is None else why or row.reason or WHY.get(metric, "")
         return Cell(value=None, unit=unit, note=reason)
     interval = None if metric in WITHOUT_INTERVAL else interval_of(row, float(value), metric)
     told = "" if metric in CERTAIN else doubt(row)

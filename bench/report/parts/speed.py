@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bench.report.document import Cell, Chart, Column, Section, Table
-from bench.report.parts.numbers import derived, of, point, rate_of
+from bench.report.parts.numbers import PER_PHASE, derived, of, point, rate_of
 from bench.report.rows import marked_source, odd_notes, short_names
 from bench.report.sides import Side
 from bench.results.record import Row
 from bench.results.target import Target
 from bench.units import as_given, counted
 
-PHASES = {"prefill": "prompt tokens", "decode": "output tokens"}
+NO_TOKENS = "a layer or a kernel alone yields no tokens"
 # A page of more is for the attached data, not for reading.
 MOST_ROWS = 5000
 
@@ -122,8 +122,8 @@ def case_table(sides: list[Side]) -> Table:
     short, notes = short_names(list(ids))
     table = Table(id="cases", title="Every case", columns=[
         Column(name="case"), Column(name="system"), Column(name="per"), Column(name="status"),
-        Column(name="time of a step", number=True), Column(name="prompt tokens", number=True),
-        Column(name="output tokens", number=True), Column(name="MFU", number=True), Column(name="MBU", number=True),
+        Column(name="time of a step", number=True), Column(name="prompt or output tokens", number=True),
+        Column(name="MFU", number=True), Column(name="MBU", number=True),
         Column(name="held back by"), Column(name="source"),
     ])  # fmt: skip
     # Percentiles need many samples, so most runs have none.
@@ -141,8 +141,7 @@ def case_table(sides: list[Side]) -> Table:
         )
         table.rows.append([
             short[row.case_id], side.label, row.unit, row.status, _time(row),
-            of(row, "prompt_tokens_per_s") if row.phase == "prefill" else of(None, "prompt_tokens_per_s"),
-            of(row, "output_tokens_per_s") if row.phase == "decode" else of(None, "output_tokens_per_s"),
+            of(row, PER_PHASE[row.phase]) if row.phase in PER_PHASE else of(None, "output_tokens_per_s", NO_TOKENS),
             of(row, mfu), of(row, mbu), row.bound or "", _source(row),
             *(of(row, key) for key in shares),
         ])  # fmt: skip
