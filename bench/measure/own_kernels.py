@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from bench.devices.adapter import Adapter, open_device
-from bench.devices.emulated.pricing import merged_experts
+from bench.devices.emulated.layers import merged_experts
 from bench.errors import Unsupported
 from bench.measure.case import copies_needed, memory_need
 from bench.measure.launch import clocked, prepare

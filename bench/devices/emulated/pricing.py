@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from bench.devices.emulated.form import Dims, Parts
+from bench.devices.emulated.form import Dims, Parts, Peaks
 from bench.devices.emulated.forms import FORMS, assumed_figures, peaks_of
+from bench.devices.emulated.layers import merged_experts
 from bench.devices.emulated.links import LINKED
 from bench.devices.emulated.profile import TIERS, WIDER_SAME_CHIP, Chosen, Engine, Tier, choose
 from bench.devices.sheet import Sheet
@@ -26,11 +26,12 @@ MATERIAL = 0.1
 
 @dataclass(frozen=True)
 class PricedKernel:
-    """One kernel with the time of one launch, its parts, and the rules that priced it."""
+    """One kernel with the time of one launch, its parts, the rules that priced it, and the least that peaks allow."""
 
     kernel: Kernel
     parts: Parts
     chosen: Chosen
+    roof_s: Dim = 0.0
 
     @property
     def seconds(self) -> Dim:
@@ -77,14 +78,15 @@ class Priced:
         """P10 and P90 of the step: kernels of one rule err together, different rules independently.
 
         Deviations are those of the parts of the step, scaled to what overlap leaves of them, and what whole steps of
-        served models missed.
+        served models missed. No kernel becomes faster than its roof.
         """
         below: dict[int, Dim] = {}
         above: dict[int, Dim] = {}
         for k in self.kernels:
             low, high = k.chosen.band
             key = id(k.chosen.rules[0])
-            below[key] = below.get(key, 0.0) + (1 - low) * k.total_s
+            room = np.maximum(k.total_s - k.roof_s * k.kernel.count, 0.0)
+            below[key] = below.get(key, 0.0) + np.minimum((1 - low) * k.total_s, room)
             above[key] = above.get(key, 0.0) + (high - 1) * k.total_s
         total: Dim = sum((k.total_s for k in self.kernels), start=0.0)
         left = (self.step_s - self.overhead_s) / np.maximum(total, 1e-30)
@@ -93,8 +95,10 @@ class Priced:
         low, high = self.step_band
         down = down * left**2 + np.sign(1 - low) * ((1 - low) * self.step_s) ** 2
         up = up * left**2 + np.sign(high - 1) * ((high - 1) * self.step_s) ** 2
-        # A time stays above zero however wide the band.
-        return np.maximum(self.step_s - _root(down), 0.05 * self.step_s), self.step_s + _root(up)
+        # A time stays above what the peaks allow, and above zero, however wide the band.
+        roofs = (np.minimum(k.roof_s * k.kernel.count, k.total_s) for k in self.kernels)
+        least = np.maximum(self.rounds * sum(roofs, start=0.0), 0.05 * self.step_s)
+        return np.maximum(self.step_s - _root(down), least), self.step_s + _root(up)
 
     @property
     def bound(self) -> str:
@@ -175,8 +179,15 @@ def price(
         parts = chosen.price(dims, peaks, dtype)
         if kernel.kind == "quantize" and (unpacked or _quantizes(device, sheet, kernel.dtype, block_scaled)):
             parts = Parts(0.0 * parts.seconds)
+        roof_s = 0.0 if _free(kernel, parts) else _roof(kernel, form, peaks)
+        parts = _in_graph(parts, form, inside)
+        # Shares are fitted and may come out above 1, on another device at that. What was timed alone on this very one
+        # may have had its operands in the cache; in a step the layers between two uses take their place.
+        cached = inside is None and chosen.tier == "calibrated"
+        roof_s = np.where(cached & (np.asarray(kernel.moved_bytes) <= peaks.cache_bytes), 0.0, roof_s)
+        parts = replace(parts, seconds=np.maximum(parts.seconds, roof_s))
         assumed |= dict.fromkeys(assumed_figures(sheet, form, dims, network_gb_per_s, own=chosen.tier == "calibrated"))
-        priced.append(PricedKernel(kernel, _in_graph(parts, form, inside), chosen))
+        priced.append(PricedKernel(kernel, parts, chosen, roof_s))
     kernels, notes = tuple(priced), tuple(assumed)
     if inside is None:
         return Priced(kernels, 0.0, overlap, overlap_share, rounds, assumed=notes)
@@ -194,6 +205,19 @@ def _unpacking(device: str, sheet: Sheet, form: str) -> Chosen:
     reason = f"{found.reason}; 4-bit weights multiplied in {UNPACKED}"
     wider = max(found.wider, WIDER_SAME_CHIP)
     return Chosen(found.rules, tier, reason, corrected=found.corrected, wider=wider)
+
+
+def _free(kernel: Kernel, parts: Parts) -> bool:
+    """Whether a kernel's time is part of another's: quantizing that the products' times include."""
+    return kernel.kind == "quantize" and not np.any(parts.seconds)
+
+
+def _roof(kernel: Kernel, form: str, peaks: Peaks) -> Dim:
+    """The least seconds that a device's peaks allow for one launch; none for what goes over links."""
+    if form in LINKED:
+        return 0.0
+    memory: Dim = kernel.moved_bytes / peaks.bytes_per_s
+    return np.maximum(memory, kernel.flops / peaks.flops) if FORMS[form].matrix else memory
 
 
 def _in_graph(parts: Parts, form: str, inside: Engine | None) -> Parts:
@@ -235,55 +259,3 @@ def _dims(kernel: Kernel, form: str, wider: float = 1.0) -> Dims:
     if wider != 1.0:
         return {n: x * wider if n in ("message_bytes", "token_bytes") else x for n, x in kernel.dims.items()}
     return kernel.dims
-
-
-def merged_experts(kernels: tuple[Kernel, ...]) -> Iterator[Kernel]:
-    """Yield kernels with each MoE layer's grouped products, and what stands between them, as one of kind "moe".
-
-    Kernel tables time a MoE layer whole: both products, the activation, and the rows' way in and out on one device.
-    """
-    held: list[Kernel] = []
-    pending: Kernel | None = None
-    for kernel in kernels:
-        if kernel.kind == "permute" and kernel.name == "dispatch":
-            pending = kernel
-            continue
-        if held:
-            held.append(kernel)
-            if kernel.name == "experts_down":
-                yield _moe(held)
-                held = []
-            continue
-        if kernel.kind == "grouped_gemm" and kernel.name == "experts_up":
-            held = [kernel] if pending is None else [pending, kernel]
-            pending = None
-        elif kernel.kind == "permute" and kernel.name == "combine":
-            # Its memory traffic is part of the layer's time; nothing is left to price.
-            continue
-        elif kernel.kind == "grouped_gemm":
-            yield _alone(kernel)
-        else:
-            yield kernel
-
-
-def _moe(held: list[Kernel]) -> Kernel:
-    up = next(k for k in held if k.name == "experts_up")
-    dims = {name: up.dims[name] for name in ("padded", "touched", "busiest", "experts")}
-    dims |= {"rows": up.dims["m"], "hidden": up.dims["k"], "inner": up.dims["n"] / 2}
-    return Kernel(
-        "moe",
-        "experts",
-        up.dtype,
-        sum(k.flops for k in held),
-        sum(k.read_bytes for k in held),
-        sum(k.written_bytes for k in held),
-        count=up.count,
-        dims=dims,
-    )
-
-
-def _alone(kernel: Kernel) -> Kernel:
-    """One grouped product alone, as a third of a layer's: its 2 k n are a layer's 6 h i at i = n / 3."""
-    d = kernel.dims
-    dims = {"rows": d["m"], "hidden": d["k"], "inner": d["n"] / 3}
-    return replace(kernel, kind="moe", dims=dims | {n: d[n] for n in ("padded", "touched", "busiest", "experts")})

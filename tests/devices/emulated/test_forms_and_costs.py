@@ -11,8 +11,9 @@ import pytest
 
 from bench.devices.emulated.form import Peaks
 from bench.devices.emulated.forms import FORMS, element_bytes
+from bench.devices.emulated.layers import merged_experts
 from bench.devices.emulated.links import LINKED
-from bench.devices.emulated.pricing import _dims, merged_experts
+from bench.devices.emulated.pricing import _dims
 from bench.operators.cost import CostOperators, Shape, read_cost
 from bench.operators.interface import Step
 from bench.workloads.deployment import Deployment

@@ -12,8 +12,9 @@ import pytest
 
 from bench.devices.emulated.form import Parts
 from bench.devices.emulated.forms import peaks_of
+from bench.devices.emulated.layers import merged_experts
 from bench.devices.emulated.links import LINKED
-from bench.devices.emulated.pricing import Priced, PricedKernel, merged_experts, price
+from bench.devices.emulated.pricing import Priced, PricedKernel, price
 from bench.devices.emulated.profile import Chosen, Engine, Evidence, Rule
 from bench.devices.sheet import load_sheet
 from bench.errors import Unsupported
@@ -115,6 +116,14 @@ def test_what_overlap_hides_is_not_uncertain():
 def test_what_whole_steps_miss_is_added_to_what_kernels_miss():
     # 10 % of kernels and 24 % of steps below: sqrt(0.01 + 0.0576) = 26 %; 20 % and 48 % above: 52 %.
     assert relative(Priced((part(100),), step_band=(0.76, 1.48))) == pytest.approx((0.74, 1.52))
+
+
+def test_the_fast_end_of_an_interval_is_no_faster_than_the_roof():
+    # 10 % of 100 us would be 90; one kernel's roof is at 95, of two micro-batches both are.
+    one = replace(part(100), roof_s=95 * US)
+    assert Priced((one,), step_band=(0.5, 1.0)).interval[0] == pytest.approx(95 * US)
+    assert Priced((one,)).interval[0] == pytest.approx(95 * US)
+    assert Priced((one,), step_band=(0.5, 1.0), rounds=2).interval[0] == pytest.approx(190 * US)
 
 
 def test_a_time_stays_above_zero_however_wide_its_band():
