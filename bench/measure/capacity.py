@@ -146,10 +146,13 @@ def link_seconds(demand: Demand) -> float:
 def _paced(demand: Demand, capacity: Capacity) -> Capacity:
     """Caches move while others are computed, so the slower of the two is the pace."""
     link_s = link_seconds(demand)
+    if capacity.interval is not None:
+        ends = (max(capacity.interval[0], link_s), max(capacity.interval[1], link_s))
+        capacity = msgspec.structs.replace(capacity, interval=ends)
     if link_s <= capacity.seconds:
         return capacity
     return msgspec.structs.replace(
-        capacity, rate=capacity.rate * capacity.seconds / link_s, seconds=link_s, interval=None, limit="link",
+        capacity, rate=capacity.rate * capacity.seconds / link_s, seconds=link_s, limit="link",
         bound="link", target_share=None, mfu=None, mbu=None,
         notes=[*capacity.notes, f"moving the KV cache takes {seconds(link_s)} a request, longer than computing"],
     )  # fmt: skip

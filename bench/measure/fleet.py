@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import msgspec
 
 from bench.errors import Unsupported
 from bench.measure.capacity import Supply, decode_capacity, link_seconds, prefill_capacity, request_bytes, transfer_s
 from bench.results import cost
-from bench.results.fleet import Capacity, Cheapest, Factor, Fleet, FleetCost, Fleets, Pool, Transfer
+from bench.results.fleet import Amount, Capacity, Cheapest, Factor, Fleet, FleetCost, Fleets, Pool, Sized, Transfer
 from bench.results.formula import evaluate
 from bench.results.prices import BASIS_WORDS, Prices
 from bench.units import GIGA, MEGA, percent, three_digits
@@ -66,31 +67,39 @@ def _fleet(
         seconds=max(transfer_s(demand, each.tokens) for each in demand.inputs),
         link_use=max(demand.day) * link_seconds(demand) / min(each.devices for each in pools),
     )
+    found = Fleet(label=label, pools=pools, transfer=transfer)
     reason = "; ".join(dict.fromkeys(each.capacity.watts_reason for each in pools if each.capacity.watts_reason))
-    joules = None if reason else sum(each.capacity.seconds * (each.capacity.watts or 0.0) for each in pools)
-    bases = dict.fromkeys(each.capacity.watts_basis for each in pools)
-    return Fleet(
-        label=label, pools=pools, transfer=transfer, joules_per_request=joules, energy_reason=reason,
-        joules_formula="" if reason else _joules(pools, prices),
-        energy_basis="" if reason else "; ".join(BASIS_WORDS[basis] for basis in bases),
-        costs=[] if prices is None else [_cost(demand, pools, joules, reason, prices, way) for way in cost.WAYS],
+    costs = [] if prices is None else [_cost(demand, found, reason, prices, way) for way in cost.WAYS]
+    if reason:
+        return msgspec.structs.replace(found, energy_reason=reason, costs=costs)
+    seconds = [each.capacity.seconds for each in pools]
+    ends = None if found.ends is None else [[each.seconds for each in end] for end in found.ends]
+    return msgspec.structs.replace(
+        found, joules_per_request=_joules(pools, seconds), joules_formula=_joules_formula(pools, seconds, prices),
+        joules_interval=ends and (_joules(pools, ends[0]), _joules(pools, ends[1])),
+        joules_ends=ends and (_joules_formula(pools, ends[0], prices), _joules_formula(pools, ends[1], prices)),
+        energy_basis="; ".join(BASIS_WORDS[basis] for basis in dict.fromkeys(p.capacity.watts_basis for p in pools)),
+        costs=costs,
     )  # fmt: skip
 
 
 def pool(demand: Demand, capacity: Capacity) -> Pool:
     """Return the devices that a phase needs in the busiest part of the day, and where their use goes."""
     mean, peak = sum(demand.day) / len(demand.day), max(demand.day)
-    devices = _devices(peak * capacity.seconds, demand.headroom, capacity.group)
-    interval = None
+
+    def sized(seconds: float) -> Sized:
+        devices = _devices(peak * seconds, demand.headroom, capacity.group)
+        busy, peak_busy = mean * seconds / devices, peak * seconds / devices
+        return Sized(seconds=seconds, devices=devices, busy=busy, peak_busy=peak_busy)
+
+    own, ends = sized(capacity.seconds), None
     if capacity.interval is not None:
-        low, high = (_devices(peak * taken, demand.headroom, capacity.group) for taken in capacity.interval)
-        interval = (low, high)
-    peak_busy = peak * capacity.seconds / devices
+        ends = (sized(capacity.interval[0]), sized(capacity.interval[1]))
     factors = [
         Factor(name="day profile", share=mean / peak,
                text=f"{three_digits(mean)} requests/s on average, {three_digits(peak)} in the busiest part of the day"),
         Factor(name="headroom", share=1 - demand.headroom, text=f"{percent(demand.headroom)} kept free at the peak"),
-        Factor(name=WHOLE_GROUPS, share=min(1.0, peak_busy / (1 - demand.headroom)),
+        Factor(name=WHOLE_GROUPS, share=min(1.0, own.peak_busy / (1 - demand.headroom)),
                text=f"devices come in groups of {capacity.group}"),
     ]  # fmt: skip
     if capacity.target_share is not None:
@@ -104,8 +113,7 @@ def pool(demand: Demand, capacity: Capacity) -> Pool:
             text = f"of published {name} while busy; the step is bound by {capacity.bound}"
             factors.append(Factor(name=f"of peak {name}", share=share, text=text))
     return Pool(
-        capacity=capacity, devices=devices, interval=interval, busy=mean * capacity.seconds / devices,
-        peak_busy=peak_busy, factors=factors,
+        capacity=capacity, devices=own.devices, busy=own.busy, peak_busy=own.peak_busy, ends=ends, factors=factors,
     )  # fmt: skip
 
 
@@ -114,46 +122,57 @@ def _devices(load: float, headroom: float, group: int) -> int:
     return group * max(1, math.ceil(load / (1 - headroom) / group - 1e-9))
 
 
-def _cost(
-    demand: Demand, pools: list[Pool], joules: float | None, no_joules: str, prices: Prices, way: cost.Way
-) -> FleetCost:
+def _cost(demand: Demand, fleet: Fleet, no_joules: str, prices: Prices, way: cost.Way) -> FleetCost:
     """Return what a fleet costs a day; its use comes from the demand, not from the prices file's utilization."""
+    pools = fleet.pools
     inputs: list[cost.Input] = []
     gaps: list[str] = []
     basis = BASIS_WORDS[prices.power_basis] if way == "purchase" else "energy is part of the rent"
     terms = [cost.holding_term(each.capacity.device, prices, way, inputs, gaps) for each in pools]
-    energy = ""
+    a_day, power = sum(demand.day) / len(demand.day) * DAY_S, ""
     if way == "purchase" and prices.power_basis != "left-out":
-        if joules is None:
-            gaps.append(no_joules)
-        per_day = sum(demand.day) / len(demand.day) * DAY_S / JOULES_PER_KWH
+        gaps += [no_joules] if no_joules else []
         # Watt-hours of busy devices: design power is an assumption, measured power a result.
-        drawn = [f"{each.capacity.seconds * per_day:.9g} * {_watts(each, prices, inputs)}" for each in pools]
-        energy = f" + ({' + '.join(drawn)}) * {cost.power_term(prices, inputs, gaps)}"
+        watts = [_watts(each, prices, inputs) for each in pools]
+        power = cost.power_term(prices, inputs, gaps)
 
-    def formula(counts: list[float]) -> str:
+    def holding(counts: list[float]) -> str:
         return "24 * (" + " + ".join(f"{n:.9g} * {t}" for n, t in zip(counts, terms, strict=True)) + ")"
 
-    whole = formula([each.devices for each in pools]) + energy
-    idle = formula([each.devices * (1 - each.busy) for each in pools])
-    mega_tokens = sum(demand.day) / len(demand.day) * DAY_S * demand.mean_output / MEGA
+    def whole(sized: list[Sized]) -> str:
+        if not power:
+            return holding([each.devices for each in sized])
+        hours = [each.seconds * a_day / JOULES_PER_KWH for each in sized]
+        drawn = " + ".join(f"{n:.9g} * {each}" for n, each in zip(hours, watts, strict=True))
+        return f"{holding([each.devices for each in sized])} + ({drawn}) * {power}"
+
+    def idle(sized: list[Sized]) -> str:
+        return holding([each.devices * (1 - each.busy) for each in sized])
+
+    def per_million(sized: list[Sized]) -> str:
+        return f"({whole(sized)}) / {a_day * demand.mean_output / MEGA:.9g}"
+
     used = list({each.id: each for each in inputs}.values())
-    found = FleetCost(
-        way=way, currency=prices.currency, basis=basis, formula=whole, idle_formula=idle,
-        per_million_formula=f"({whole}) / {mega_tokens:.9g}", inputs=used,
-    )  # fmt: skip
+    found = FleetCost(way=way, currency=prices.currency, basis=basis, inputs=used)
     if gaps:
         return msgspec.structs.replace(found, reason="; ".join(dict.fromkeys(gaps)))
     values = {each.id: each.value or 0.0 for each in used}
-    intervals = [each.interval for each in pools if each.interval is not None]
-    interval, ends = None, None
-    if len(intervals) == len(pools):
-        ends = (formula([each[0] for each in intervals]) + energy, formula([each[1] for each in intervals]) + energy)
-        interval = (evaluate(ends[0], values), evaluate(ends[1], values))
     return msgspec.structs.replace(
-        found, per_day=evaluate(whole, values), interval=interval, ends=ends, idle_per_day=evaluate(idle, values),
-        per_million_output=evaluate(found.per_million_formula, values),
+        found, per_day=_amount(fleet, whole, values), idle_per_day=_amount(fleet, idle, values),
+        per_million_output=_amount(fleet, per_million, values),
     )  # fmt: skip
+
+
+def _amount(fleet: Fleet, formula: Callable[[list[Sized]], str], values: dict[str, float]) -> Amount:
+    """A number of a fleet as it is sized, and as it would be at both ends of the device-seconds."""
+    own = formula([pool.sized for pool in fleet.pools])
+    value = evaluate(own, values)
+    if fleet.ends is None:
+        return Amount(formula=own, value=value)
+    # Whole groups may leave more idle at the quick end than at the slow one.
+    ordered = sorted((evaluate(each, values), each) for each in (own, *map(formula, fleet.ends)))
+    (low, first), (high, last) = ordered[0], ordered[-1]
+    return Amount(formula=own, value=value, interval=(low, high), ends=(first, last))
 
 
 def _watts(pool: Pool, prices: Prices, inputs: list[cost.Input]) -> str:
@@ -163,25 +182,31 @@ def _watts(pool: Pool, prices: Prices, inputs: list[cost.Input]) -> str:
     return f"{pool.capacity.watts or 0.0:.9g}"
 
 
-def _joules(pools: list[Pool], prices: Prices | None) -> str:
-    """Return the formula for the joules of a request, where they follow from assumptions."""
+def _joules(pools: list[Pool], seconds: list[float]) -> float:
+    """Return the joules of a request that takes so many seconds of each pool's devices."""
+    return sum(taken * (each.capacity.watts or 0.0) for taken, each in zip(seconds, pools, strict=True))
+
+
+def _joules_formula(pools: list[Pool], seconds: list[float], prices: Prices | None) -> str:
+    """Return the formula for them, where they follow from assumptions."""
     if prices is None or prices.power_basis != "tdp":
         return ""
-    return " + ".join(f"{each.capacity.seconds:.9g} * {_watts(each, prices, [])}" for each in pools)
+    terms = (f"{taken:.9g} * {_watts(each, prices, [])}" for taken, each in zip(seconds, pools, strict=True))
+    return " + ".join(terms)
 
 
 def _cheapest(found: list[Fleet], way: cost.Way) -> Cheapest:
     """Return the fleet that costs least, and which are not told apart from it."""
-    priced = [(each, c) for each in found for c in each.costs if c.way == way and c.per_day is not None]
+    priced = [(each, c.per_day) for each in found for c in each.costs if c.way == way and c.per_day is not None]
     left = len(found) - len(priced)
     without = f"; {left} of {len(found)} have no cost" if left else ""
     if not priced:
         return Cheapest(way=way, label=None, reading=f"no fleet has a cost: {_first_reason(found, way)}")
-    best, least = min(priced, key=lambda each: each[1].per_day or 0.0)
+    best, least = min(priced, key=lambda each: each[1].value)
     front = "" if all(p.capacity.source == "measured" for p in best.pools) else "estimated: "
-    amount = f"{three_digits(least.per_day or 0.0)} {least.currency} a day ({way})"
-    top = math.inf if best.open else least.interval[1] if least.interval else least.per_day or 0.0
-    near = [each.label for each, c in priced if each is not best and (c.interval or (c.per_day or 0.0,))[0] <= top]
+    amount = f"{three_digits(least.value)} {best.costs[0].currency} a day ({way})"
+    top = math.inf if best.open else (least.interval or (0.0, least.value))[1]
+    near = [each.label for each, c in priced if each is not best and (c.interval or (c.value,))[0] <= top]
     apart = f"; cannot be told apart from: {', '.join(near)}" if near else ""
     if len(priced) == 1:
         return Cheapest(way=way, label=None, reading=f"only {best.label} has a cost, {front}{amount}{without}")

@@ -6,7 +6,7 @@ from bench.report.comparison import MARKS
 from bench.report.layout import Column, Table
 from bench.report.parts.fleets import LIMITS, demand_lines, told
 from bench.report.parts.priced import WORDS
-from bench.results.cost import WAYS, Way
+from bench.results.cost import WAYS, Interval, Way
 from bench.results.fleet import Fleet, FleetCost, Fleets, Pool
 from bench.units import MISSING, data_size, percent, seconds, three_digits
 
@@ -76,9 +76,11 @@ def _cells(fleet: Fleet) -> list[str]:
     move = fleet.transfer
     return [
         fleet.label, f"{sign}{fleet.packages:,}", *(_count(pool) for pool in fleet.pools),
-        f"{sign}{three_digits(fleet.goodput or 0.0)}/s", sign + percent(fleet.busy), sign + percent(fleet.peak_busy),
+        f"{sign}{three_digits(fleet.goodput or 0.0)}/s{_span(fleet.goodput_interval)}",
+        sign + percent(fleet.busy), sign + percent(fleet.peak_busy),
         data_size(move.request_bytes) if move else MISSING, seconds(move.seconds) if move else MISSING,
-        MISSING if fleet.joules_per_request is None else sign + three_digits(fleet.joules_per_request),
+        MISSING if fleet.joules_per_request is None
+        else sign + three_digits(fleet.joules_per_request) + _span(fleet.joules_interval),
         *(_money(costs.get(way), sign) for way in WAYS),
         _idle(costs),
     ]  # fmt: skip
@@ -86,12 +88,11 @@ def _cells(fleet: Fleet) -> list[str]:
 
 def _idle(costs: dict[Way, FleetCost]) -> str:
     """The share of the cost a day that is paid while devices wait, bought and rented."""
-    known = {way: cost for way, cost in costs.items() if cost.per_day}
-    shares = [
-        percent((known[way].idle_per_day or 0.0) / (known[way].per_day or 1.0)) if way in known else MISSING
-        for way in WAYS
-    ]
-    return " | ".join(shares) if known else MISSING
+    shares = {
+        way: percent(cost.idle_per_day.value / cost.per_day.value)
+        for way, cost in costs.items() if cost.per_day and cost.idle_per_day and cost.per_day.value
+    }  # fmt: skip
+    return " | ".join(shares.get(way, MISSING) for way in WAYS) if shares else MISSING
 
 
 def _sign(pools: list[Pool]) -> str:
@@ -106,7 +107,15 @@ def _count(pool: Pool) -> str:
 
 
 def _money(cost: FleetCost | None, sign: str) -> str:
-    return MISSING if cost is None or cost.per_day is None else f"{sign}{three_digits(cost.per_day)} {cost.currency}"
+    if cost is None or cost.per_day is None:
+        return MISSING
+    return f"{sign}{three_digits(cost.per_day.value)} {cost.currency}{_span(cost.per_day.interval)}"
+
+
+def _span(interval: Interval | None) -> str:
+    """An interval in brackets, once where both ends read the same."""
+    ends = dict.fromkeys(map(three_digits, interval or ()))
+    return f" ({' - '.join(ends)})" if ends else ""
 
 
 def _pool_cells(pool: Pool) -> list[str]:

@@ -6,6 +6,8 @@ in bench/measure/fleet.py and printed by bench/report/fleet.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from bench.results.cost import Input, Interval, Way
@@ -73,15 +75,38 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
 
 
+class Sized(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool for so many device-seconds a request: its devices, and how busy they are on average and at the peak."""
+
+    seconds: float
+    devices: int
+    busy: float
+    peak_busy: float
+
+
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
-    """The devices of one phase: how many, how busy on average and in the busiest part of the day, and why no more."""
+    """The devices of one phase: how many, how busy on average and in the busiest part of the day, and why no more.
+
+    ends: what it would be at both ends of the device-seconds; None where they have no interval.
+    """
 
     capacity: Capacity
     devices: int
-    interval: tuple[int, int] | None
     busy: float
     peak_busy: float
+    ends: tuple[Sized, Sized] | None
     factors: list[Factor]
+
+    @property
+    def sized(self) -> Sized:
+        """The pool as it is."""
+        taken = self.capacity.seconds
+        return Sized(seconds=taken, devices=self.devices, busy=self.busy, peak_busy=self.peak_busy)
+
+    @property
+    def interval(self) -> tuple[int, int] | None:
+        """The interval of `devices`."""
+        return None if self.ends is None else (self.ends[0].devices, self.ends[1].devices)
 
     @property
     def packages(self) -> int:
@@ -97,24 +122,28 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
         return low, high
 
 
+class Amount(msgspec.Struct, frozen=True, kw_only=True):
+    """A number of a fleet with its formula; interval: of fleets sized at both ends of the device-seconds, by `ends`."""
+
+    formula: str
+    value: float
+    interval: Interval | None = None
+    ends: tuple[str, str] | None = None
+
+
 class FleetCost(msgspec.Struct, frozen=True, kw_only=True):
     """Money a day: all of it, what of it stands idle, and for a million output tokens with their prompts.
 
-    ends: formulas of the interval's ends.
+    Without amounts where `reason` says why.
     """
 
     way: Way
     currency: str
     basis: str
-    formula: str = ""
-    idle_formula: str = ""
-    per_million_formula: str = ""
     inputs: list[Input] = []
-    per_day: float | None = None
-    interval: Interval | None = None
-    ends: tuple[str, str] | None = None
-    idle_per_day: float | None = None
-    per_million_output: float | None = None
+    per_day: Amount | None = None
+    idle_per_day: Amount | None = None
+    per_million_output: Amount | None = None
     reason: str = ""
 
 
@@ -137,8 +166,10 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     pools: list[Pool] = []
     transfer: Transfer | None = None
     joules_per_request: float | None = None
+    joules_interval: Interval | None = None
     # Where they rest on design power, which is an assumption; "" where it was measured.
     joules_formula: str = ""
+    joules_ends: tuple[str, str] | None = None
     energy_basis: str = ""
     energy_reason: str = ""
     costs: list[FleetCost] = []
@@ -164,14 +195,54 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         return 1 / taken if taken else None
 
     @property
+    def goodput_interval(self) -> Interval | None:
+        """The interval of `goodput`, both phases at the same end."""
+        if self.ends is None:
+            return None
+        dies = [pool.capacity.devices_per_package for pool in self.pools]
+        low, high = (
+            1 / sum(each.seconds / n for each, n in zip(end, dies, strict=True)) for end in reversed(self.ends)
+        )
+        return low, high
+
+    @property
     def busy(self) -> float | None:
         """Share of all device-hours of the day in which a device works."""
-        return sum(pool.busy * pool.devices for pool in self.pools) / self.devices if self.pools else None
+        return _share([(pool.busy, pool.devices) for pool in self.pools])
 
     @property
     def peak_busy(self) -> float | None:
         """The same in the busiest part of the day."""
-        return sum(pool.peak_busy * pool.devices for pool in self.pools) / self.devices if self.pools else None
+        return _share([(pool.peak_busy, pool.devices) for pool in self.pools])
+
+    @property
+    def busy_interval(self) -> Interval | None:
+        """The interval of `busy`: a slower device needs more of them, so only whole groups move the share."""
+        return self._between(self.busy, lambda each: each.busy)
+
+    @property
+    def peak_busy_interval(self) -> Interval | None:
+        """The interval of `peak_busy`."""
+        return self._between(self.peak_busy, lambda each: each.peak_busy)
+
+    @property
+    def ends(self) -> tuple[list[Sized], list[Sized]] | None:
+        """The pools at both ends of their device-seconds; None where one has no interval."""
+        found = [pool.ends for pool in self.pools if pool.ends is not None]
+        if not found or len(found) < len(self.pools):
+            return None
+        return [each[0] for each in found], [each[1] for each in found]
+
+    def _between(self, value: float | None, of: Callable[[Sized], float]) -> Interval | None:
+        if self.ends is None or value is None:
+            return None
+        shares = [_share([(of(each), each.devices) for each in end]) or 0.0 for end in self.ends]
+        return min(value, *shares), max(value, *shares)
+
+
+def _share(pools: list[tuple[float, int]]) -> float | None:
+    """The mean of shares, each of so many devices."""
+    return sum(share * devices for share, devices in pools) / sum(n for _, n in pools) if pools else None
 
 
 class Cheapest(msgspec.Struct, frozen=True, kw_only=True):

@@ -161,14 +161,37 @@ def test_a_bought_fleet_costs_its_wear_hosting_and_energy(demand, prices, solved
     (found,) = fleets(demand, [Supply("a", "a")], prices).fleets
     cost = {each.way: each for each in found.costs}["purchase"]
     # 32 devices at 1 + 1 an hour: 1536 a day. 400 J x 864,000 requests: 96 kWh, x 1.5 x 0.1 = 14.4.
-    assert cost.per_day == pytest.approx(1550.4)
-    assert cost.idle_per_day == pytest.approx(1536 * (1 - 0.3125))
-    assert cost.per_million_output == pytest.approx(1550.4 / 86.4)
-    assert cost.interval == pytest.approx((24 * 24 * 2 + 14.4, 1550.4))
+    amounts = (cost.per_day, cost.idle_per_day, cost.per_million_output)
+    assert [each.value for each in amounts] == pytest.approx([1550.4, 1536 * (1 - 0.3125), 1550.4 / 86.4])
     assert cost.basis == "energy from measured power"
     values = {each.id: each.value for each in cost.inputs}
-    formulas = (cost.formula, cost.idle_formula, cost.per_million_formula)
-    assert [evaluate(each, values) for each in formulas] == pytest.approx([1550.4, 1056.0, 1550.4 / 86.4])
+    assert [evaluate(each.formula, values) for each in amounts] == pytest.approx([1550.4, 1056.0, 1550.4 / 86.4])
+
+
+def test_every_number_of_a_fleet_is_solved_at_both_ends_of_what_a_request_takes(demand, prices, solved):
+    solved({("prefill", "a"): capacity("a", "prefill"), ("decode", "a"): capacity()})
+    (found,) = fleets(demand, [Supply("a", "a")], prices).fleets
+    # 0.4 s: 12 devices a pool, a third busy; 0.6 s: 16, 37.5 % busy; 0.5 s: 16, 31.25 %.
+    assert found.goodput_interval == pytest.approx((1 / 1.2, 1 / 0.8))
+    assert found.busy_interval == pytest.approx((0.3125, 0.375))
+    assert found.peak_busy_interval == pytest.approx((0.625, 0.75))
+    assert found.joules_interval == pytest.approx((320, 480))
+    cost = {each.way: each for each in found.costs}["purchase"]
+    # 24 devices and 320 J: 1152 + 11.52 a day; 32 and 480 J: 1536 + 17.28.
+    assert cost.per_day.interval == pytest.approx((1163.52, 1553.28))
+    assert cost.per_million_output.interval == pytest.approx((1163.52 / 86.4, 1553.28 / 86.4))
+    # Idle: 24 x 2/3, 32 x 0.625, and as it is sized 32 x 0.6875 devices, which is the most of the three.
+    assert cost.idle_per_day.interval == pytest.approx((768, 1056))
+    values = {each.id: each.value for each in cost.inputs}
+    for each in (cost.per_day, cost.idle_per_day, cost.per_million_output):
+        assert [evaluate(end, values) for end in each.ends] == pytest.approx(each.interval)
+
+
+def test_a_fleet_with_one_pool_without_an_interval_has_none(demand, prices, solved):
+    solved({("prefill", "a"): capacity("a", "prefill", interval=None), ("decode", "a"): capacity()})
+    (found,) = fleets(demand, [Supply("a", "a")], prices).fleets
+    assert (found.goodput_interval, found.busy_interval, found.joules_interval) == (None, None, None)
+    assert [each.per_day.interval for each in found.costs] == [None, None]
 
 
 def test_design_power_of_a_fleet_is_an_assumption_that_its_costs_and_joules_follow(demand, solved):
@@ -178,13 +201,13 @@ def test_design_power_of_a_fleet_is_an_assumption_that_its_costs_and_joules_foll
     solved({("prefill", "a"): capacity("a", "prefill", **tdp), ("decode", "a"): capacity(**tdp)})
     (found,) = fleets(demand, [Supply("a", "a")], prices).fleets
     cost = {each.way: each for each in found.costs}["purchase"]
-    assert cost.per_day == pytest.approx(1550.4)
+    assert cost.per_day.value == pytest.approx(1550.4)
     values = {each.id: each.value for each in cost.inputs}
     assert values["tdp_a"] == 400
     # Twice the power: 14.4 more a day, and 800 J a request.
-    assert evaluate(cost.formula, values | {"tdp_a": 800}) == pytest.approx(1564.8)
-    assert [evaluate(end, values) for end in cost.ends] == pytest.approx(cost.interval)
+    assert evaluate(cost.per_day.formula, values | {"tdp_a": 800}) == pytest.approx(1564.8)
     assert evaluate(found.joules_formula, values | {"tdp_a": 800}) == pytest.approx(800)
+    assert [evaluate(end, values) for end in found.joules_ends] == pytest.approx(found.joules_interval)
     assert found.joules_per_request == pytest.approx(400)
 
 
@@ -199,7 +222,7 @@ def test_a_rented_fleet_costs_its_rent_used_or_not(demand, prices, solved):
     solved({("prefill", "a"): capacity("a", "prefill"), ("decode", "b"): capacity("b")})
     found = {each.label: each for each in fleets(demand, [Supply("a", "a"), Supply("b", "b")], prices).fleets}
     cost = {each.way: each for each in found["prefill a, decode b"].costs}["rental"]
-    assert cost.per_day == pytest.approx(24 * (16 * 3 + 16 * 1))
+    assert cost.per_day.value == pytest.approx(24 * (16 * 3 + 16 * 1))
 
 
 def test_a_missing_price_leaves_no_cost_with_the_reason(demand, prices, solved):

@@ -5,7 +5,7 @@ from bench.report.fleet import fleet_table, pool_table
 from bench.report.parts.fleets import fleets, hours
 from bench.report.terminal import table_text
 from bench.results.cost import Input
-from bench.results.fleet import Capacity, Cheapest, Factor, Fleet, FleetCost, Fleets, Pool, Transfer
+from bench.results.fleet import Amount, Capacity, Cheapest, Factor, Fleet, FleetCost, Fleets, Pool, Sized, Transfer
 from bench.results.formula import evaluate
 
 
@@ -16,14 +16,25 @@ def pool(phase, source="modelled:sheet"):
                    target_share=0.7)  # fmt: skip
     factors = [Factor(name="day profile", share=0.5, text="t"), Factor(name="headroom", share=0.8, text="t"),
                Factor(name="whole groups", share=0.78125, text="t"), Factor(name="service target", share=0.7, text="t")]  # fmt: skip
-    return Pool(capacity=one, devices=16, interval=(12, 16), busy=0.3125, peak_busy=0.625, factors=factors)
+    ends = (
+        Sized(seconds=0.4, devices=12, busy=1 / 3, peak_busy=2 / 3),
+        Sized(seconds=0.6, devices=16, busy=0.375, peak_busy=0.75),
+    )
+    return Pool(capacity=one, devices=16, busy=0.3125, peak_busy=0.625, ends=ends, factors=factors)
 
 
 @pytest.fixture
 def found():
-    cost = FleetCost(way="rental", currency="USD", basis="energy is part of the rent", formula="24 * (16 * rent_a + 16 * rent_a)", idle_formula="24 * (11 * rent_a + 11 * rent_a)", per_million_formula="24 * 32 * rent_a / 768",
-                     inputs=[Input(id="rent_a", label="rent", value=1.0, unit="USD/h", source="x", key="k")], per_day=768.0,
-                     interval=(576.0, 768.0), idle_per_day=528.0, per_million_output=1.0)  # fmt: skip
+    amounts = {
+        "per_day": Amount(formula="24 * (16 * rent_a + 16 * rent_a)", value=768.0, interval=(576.0, 768.0),
+                          ends=("24 * (12 * rent_a + 12 * rent_a)", "24 * (16 * rent_a + 16 * rent_a)")),
+        "idle_per_day": Amount(formula="24 * (11 * rent_a + 11 * rent_a)", value=528.0),
+        "per_million_output": Amount(formula="24 * 32 * rent_a / 768", value=1.0),
+    }  # fmt: skip
+    cost = FleetCost(
+        way="rental", currency="USD", basis="energy is part of the rent", **amounts,
+        inputs=[Input(id="rent_a", label="rent", value=1.0, unit="USD/h", source="x", key="k")],
+    )  # fmt: skip
     none = FleetCost(way="purchase", currency="USD", basis="b", reason="no device.a.purchase in the prices file")
     good = Fleet(label="a", pools=[pool("prefill"), pool("decode")], costs=[none, cost], energy_reason="no sensor",
                  transfer=Transfer(request_bytes=131e6, seconds=0.005, link_use=0.01))  # fmt: skip
@@ -49,7 +60,17 @@ def test_where_the_devices_are_over_the_day_adds_up_to_all_of_them(found):
 def test_the_terminal_shows_devices_use_and_cost_with_their_marks(found):
     text = table_text(fleet_table(found), 200)
     line = next(line for line in text.splitlines() if line.startswith("a  "))
-    for part in ("~32", "~1.00/s", "~16 (12 - 16)", "~31%", "~62%", "131 MB", "5.00 ms", "~768 USD", "- | 69%"):
+    for part in (
+        "~32",
+        "~1.00/s (0.833 - 1.25)",
+        "~16 (12 - 16)",
+        "~31%",
+        "~62%",
+        "131 MB",
+        "5.00 ms",
+        "~768 USD (576 - 768)",
+        "- | 69%",
+    ):
         assert part in line
     assert "10.0 requests a second on average and 20.0 in the busiest" in text
     assert "<b>[red]: decode on b: too slow" in text

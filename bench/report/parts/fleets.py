@@ -136,13 +136,16 @@ def _fleet_table(found: Fleets) -> Table:
         counts = [(each.packages, each.package_interval) for each in fleet.pools] or [(None, None)] * 2
         spans = [interval for _, interval in counts if interval is not None]
         whole = (sum(a for a, _ in spans), sum(b for _, b in spans)) if spans and len(spans) == len(counts) else None
-        joules = _cell(fleet, fleet.joules_per_request, "J", fleet.energy_basis or fleet.energy_reason)
-        joules.formula = fleet.joules_formula or None
+        why = fleet.energy_basis or fleet.energy_reason
+        joules = _cell(fleet, fleet.joules_per_request, "J", why, fleet.joules_interval)
+        if fleet.joules_formula:
+            joules.formula, joules.ends = fleet.joules_formula, fleet.joules_ends
         table.rows.append([
             fleet.label, _cell(fleet, fleet.packages or None, "1", fleet.open, whole),
             *(_cell(fleet, packages, "1", interval=interval) for packages, interval in counts),
-            _cell(fleet, fleet.goodput, "1/s"), _cell(fleet, fleet.busy, "share"),
-            _cell(fleet, fleet.peak_busy, "share"), joules,
+            _cell(fleet, fleet.goodput, "1/s", interval=fleet.goodput_interval),
+            _cell(fleet, fleet.busy, "share", interval=fleet.busy_interval),
+            _cell(fleet, fleet.peak_busy, "share", interval=fleet.peak_busy_interval), joules,
         ])  # fmt: skip
     return table
 
@@ -159,20 +162,18 @@ def _money_table(found: Fleets) -> Table:
         costs = {each.way: each for each in fleet.costs}
         for way in WAYS:
             cost = costs.get(way)
-            if cost is None or cost.per_day is None:
+            amounts = () if cost is None else (cost.per_day, cost.idle_per_day, cost.per_million_output)
+            if cost is None or None in amounts:
                 why = fleet.reason or (cost.reason if cost is not None else "no prices are given")
                 without.setdefault(why, []).append(f"{fleet.label}, {WORDS[way]}")
                 continue
-            why, unit = cost.basis, cost.currency
-            cells = [
-                _cell(fleet, cost.per_day, unit, why, cost.interval), _cell(fleet, cost.idle_per_day, unit, why),
-                _cell(fleet, cost.per_million_output, f"{unit}/Mtok", why),
-            ]  # fmt: skip
-            formulas = (cost.formula, cost.idle_formula, cost.per_million_formula)
-            for cell, formula in zip(cells, formulas, strict=True):
-                cell.formula = formula if cell.value is not None else None
-            cells[0].ends = cost.ends
-            table.rows.append([fleet.label, WORDS[way], *cells])
+            row: list[str | Cell] = [fleet.label, WORDS[way]]
+            for amount, unit in zip(amounts, (cost.currency, cost.currency, f"{cost.currency}/Mtok"), strict=True):
+                if amount is not None:
+                    cell = _cell(fleet, amount.value, unit, cost.basis, amount.interval)
+                    cell.formula, cell.ends = amount.formula, amount.ends
+                    row.append(cell)
+            table.rows.append(row)
     # A table of dashes is not read; why there is no number is told once.
     table.notes = [f"No cost: {why}: {'; '.join(each)}." for why, each in without.items()]
     return table
