@@ -62,13 +62,17 @@ class Column(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Table(msgspec.Struct, kw_only=True):
-    """Rows of text and cells. `id` is unique in the report and names CSV parts and sheets of a workbook."""
+    """Rows of text and cells. `id` is unique in the report and names CSV parts and sheets of a workbook.
+
+    aside: what a first reader does not need; the page folds it up.
+    """
 
     id: str
     title: str
     columns: list[Column]
     rows: list[list[str | Cell]] = []
     notes: list[str] = []
+    aside: bool = False
 
 
 class Chart(msgspec.Struct, kw_only=True):

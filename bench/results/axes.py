@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from bench.results.compare import Operand, is_measured, source_of
 from bench.results.doubt import doubt
 from bench.results.measures import AT_TARGET, MEASURES, per, read, subject
-from bench.results.pairs import EIGHT_BIT, SERVED_FIRST, by_case, eight_bit, in_eight_bit, matched, question
+from bench.results.pairs import EIGHT_BIT, SERVED_FIRST, by_case, eight_bit, in_eight_bit, matched, question, rank
 from bench.results.record import Row
 from bench.results.target import ACROSS, NO_LIMITS, OPEN
 from bench.results.verdict import AXES, NEITHER, WHY_NONE, Axis, Verdict, worst
@@ -56,15 +56,10 @@ def _lead(found: Iterable[Verdict], a: Operand, b: Operand) -> None:
             asked.setdefault(key, []).append(verdict)
     for each in asked.values():
         sure = [verdict for verdict in each if not verdict.doubt] or each
-        first = min(map(_rank, sure))
+        first = min(rank(verdict.precision) for verdict in sure)
         for verdict in each:
-            if _rank(verdict) > first:
+            if rank(verdict.precision) > first:
                 verdict.beside = f"{SERVED_FIRST[first]} counts in its place"
-
-
-def _rank(verdict: Verdict) -> int:
-    order = SERVED_FIRST
-    return order.index(verdict.precision) if verdict.precision in order else len(order)
 
 
 def verdicts(a: Operand, b: Operand, served: Collection[tuple[str, str]] = ()) -> list[Verdict]:

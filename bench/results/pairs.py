@@ -6,6 +6,7 @@ Two vendors' 8-bit paths are one case too: what a service would run on each, fp8
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from bench.results.compare import Operand
@@ -70,6 +71,20 @@ def in_eight_bit(row: Row) -> str:
 def question(target: str, precision: str) -> tuple[str, ...]:
     """Return what a case or target asks apart from its precision."""
     return tuple(part for part in re.split(r"[\[\],]\s*", target) if part and part != precision)
+
+
+def rank(precision: str) -> int:
+    """Return a precision's place among what a service would run: the least is run first."""
+    return SERVED_FIRST.index(precision) if precision in SERVED_FIRST else len(SERVED_FIRST)
+
+
+def served_first(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows in the precision that a service would run, for each question that they answer."""
+    asked: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        asked.setdefault(question(row.case_id, precision(row)), []).append(row)
+    return [row for each in asked.values() for row in each
+            if rank(precision(row)) == min(rank(precision(other)) for other in each)]  # fmt: skip
 
 
 def _own(side: Operand) -> dict[str, str]:

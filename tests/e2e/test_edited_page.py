@@ -163,7 +163,7 @@ def test_pictures_and_sentences_that_do_not_follow_say_so_until_all_is_as_built(
     assert page.locator(".stale:visible, #edited:visible").count() == 0
     page.locator("td[data-id='rent_h100_sxm'] input").fill("6")
     marked = page.eval_on_selector_all("figure:has(> .stale:not([hidden]))", "all => all.map(figure => figure.id)")
-    assert marked == ["chart-forest-1", "chart-cost-rental"]
+    assert marked == ["chart-forest-1", "chart-cost-rental-input", "chart-cost-rental-output"]
     assert "of the original ones" in page.locator("#fleets > .stale").inner_text()
     assert page.locator("#edited").inner_text().startswith("Changed on this page: rent an hour of h100-sxm.")
     page.locator("#as-built").click()

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.results.compare import Operand
-from bench.results.pairs import eight_bit, in_eight_bit, precision, question
+from bench.results.pairs import eight_bit, in_eight_bit, precision, question, served_first
 
 
 @pytest.fixture
@@ -57,3 +57,8 @@ def test_a_case_is_named_by_its_precision_wherever_that_stands(case):
     assert (precision(row), precision(case("fp8", case_id="x[8-bit]"))) == ("int8", "8-bit")
     assert question("x[b=1,int8,dp4]", "int8") == question("x[b=1,8-bit,dp4]", "8-bit") == ("x", "b=1", "dp4")
     assert question("x, int8", "int8") == ("x",)
+
+
+def test_of_each_question_the_rows_are_kept_that_a_service_would_run(case):
+    rows = [case("int8"), case("bf16"), case("fp8"), case("bf16", 2), case("fp32", 2)]
+    assert [(row.dtype, row.batch) for row in served_first(rows)] == [("fp8", 1), ("bf16", 2)]

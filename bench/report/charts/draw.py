@@ -14,7 +14,7 @@ import altair as alt
 
 from bench.report import cells
 from bench.report.charts import labels
-from bench.report.charts.scale import EDGE, along, ratio
+from bench.report.charts.scale import EDGE, PERCENT, PLAIN, along, ratio
 from bench.report.charts.style import Palette, config, shape
 from bench.report.document import Cell, Chart
 from bench.results.reading import EQUAL
@@ -225,7 +225,7 @@ def _dots(chart: Chart, rows: Rows, palette: Palette) -> Any:
     placed = [row | {"at": names.index(row["row"])} for row in rows]
     share, title = chart.options.get("percent"), chart.options.get("x_title")
     top = max([1.0 if share else 0.0, *(row["high"] or row["value"] for row in rows)])
-    scale, axis = alt.Scale(domain=[0, top * 1.02]), alt.Axis(format=".0%" if share else "~g")
+    scale, axis = alt.Scale(domain=[0, top * 1.02]), alt.Axis(tickCount=6, labelExpr=PERCENT if share else PLAIN)
     x, low = (alt.X(field, title=title, scale=scale, axis=axis) for field in ("value:Q", "low:Q"))
     y = alt.Y("at:O", axis=None)
     layers = [

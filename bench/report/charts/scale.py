@@ -17,6 +17,7 @@ TIME = (
 )
 
 # Not a plain format: Vega would give all labels of an axis one suffix, and zero too.
+PERCENT = "format(datum.value, '.0%')"
 PLAIN, LARGE = "format(datum.value, '~g')", "format(datum.value, '~s')"
 
 

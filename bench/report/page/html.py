@@ -34,6 +34,8 @@ PATHS = {
 SPANNED = 8
 # Longer tables are cut: a browser lays out only the pieces that are seen.
 CHUNK = 100
+# A page of more is for the other forms, which have all.
+MOST_ROWS = 5000
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ROOT = re.compile(r"<svg([^>]*)>")
 
@@ -52,7 +54,7 @@ def page(report: Report) -> str:
         pairs=pairs(report.verdicts),
         readings=len([each for each in report.verdicts if each.metric and each.counted and each.equal is None]),
         facts=list(dict.fromkeys(name for system in report.systems for name in system.facts)),
-        chunk=CHUNK, text=cells.text, marks=cells.marks, legend=cells.LEGEND, plain=_plain,
+        chunk=CHUNK, most=MOST_ROWS, text=cells.text, marks=cells.marks, legend=cells.LEGEND, plain=_plain,
         interval=lambda cell, unit: cells.interval_text(cell.interval, "" if unit else cell.unit),
         units_of=lambda table: [cells.shared_unit(table, index) for index in range(len(table.columns))],
         notes_of=lambda table: notes.setdefault(table.id, _notes(table)),

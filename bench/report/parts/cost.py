@@ -11,11 +11,12 @@ from bench.report import cells
 from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.parts.break_even import break_even_table, price_verdicts
 from bench.report.parts.numbers import of, rate_of
-from bench.report.parts.priced import WORDS, Line, assumptions, cost_cell, lines
+from bench.report.parts.priced import WORDS, Line, assumptions, cost_cell, left_out, lines
 from bench.report.rows import marked_source, short_names
 from bench.report.sides import Part, Side
 from bench.results.cost import FORMULAS, WAYS, Input, Way, energy, watts_term
 from bench.results.doubt import doubt
+from bench.results.pairs import served_first
 from bench.results.prices import BASIS_WORDS, Prices
 from bench.results.verdict import worst
 from bench.results.what_if import VARIED, sensitivity
@@ -37,13 +38,18 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
         return Part([section])
     short, notes = short_names([line.row.case_id for line in priced])
     inputs = [each for line in priced for one in line.costs.values() for each in one.inputs]
-    section.charts = [chart for way in WAYS if (chart := _chart(priced, short, prices, way)) is not None]
+    kinds = dict.fromkeys(line.costs["rental"].tokens for line in priced)
+    section.charts = [
+        chart for way in WAYS for tokens in kinds if (chart := _chart(priced, short, prices, way, tokens)) is not None
+    ]
     section.tables = [
         _cost_table(priced, short, prices), break_even_table(sides, priced, short), _sensitivity_table(priced),
         formula_table("cost-formulas", FORMULAS),
     ]  # fmt: skip
+    more = left_out(sides)
     section.notes = [
         *notes,
+        *([f"{counted(more, 'more case')} without a cost here: name fewer with --workload or --at."] if more else []),
         *_how_to_give(inputs, file),
         "All numbers are of what is bought as one; a package's price, power, hosting and tokens are those of all its "
         "devices, so a token costs the same per package as per device.",
@@ -65,7 +71,7 @@ def formula_table(name: str, formulas: dict[str, str]) -> Table:
     """Return how each quantity is worked out."""
     columns = [Column(name="quantity"), Column(name="formula")]
     rows: list[list[str | Cell]] = [[quantity, formula] for quantity, formula in formulas.items()]
-    return Table(id=name, title="How it is worked out", columns=columns, rows=rows)
+    return Table(id=name, title="How it is worked out", columns=columns, rows=rows, aside=True)
 
 
 def _cost_table(priced: list[Line], short: dict[str, str], prices: Prices) -> Table:
@@ -144,16 +150,19 @@ def _varied(formula: str, each: Input, at: float) -> str:
     return re.sub(rf"\b{each.id}\b", f"({each.id} * {round(factor, 9):g})" if plain else f"{at:g}", formula)
 
 
-def _chart(priced: list[Line], short: dict[str, str], prices: Prices, way: Way) -> Chart | None:
+def _chart(priced: list[Line], short: dict[str, str], prices: Prices, way: Way, tokens: str) -> Chart | None:
+    """Input and output tokens have pictures of their own: the ones cost a tenth of the others."""
     rows: list[dict[str, Any]] = []
-    title = f"{prices.currency} per million tokens, {WORDS[way]}"
-    table = Table(id=f"cost-{way}-data", title=title, columns=[
+    title = f"{prices.currency} per million {tokens} tokens, {WORDS[way]}"
+    table = Table(id=f"cost-{way}-{tokens}-data", title=title, columns=[
         Column(name="case or target"), Column(name="system"), Column(name=title, number=True),
     ])  # fmt: skip
-    for line in priced:
+    mine = [line for line in priced if line.costs[way].tokens == tokens]
+    served = [row.case_id for row in served_first(line.row for line in mine)]
+    for line in (each for each in mine if each.row.case_id in served):
         cell = cost_cell(line, way)
         cell.id, cell.formula = None, cell.id
-        name = f"{short[line.row.case_id]}, {line.costs[way].tokens}"
+        name = short[line.row.case_id]
         table.rows.append([name, line.side.label, cell])
         if cell.value is not None:
             low, high = cell.interval or (None, None)
@@ -162,7 +171,10 @@ def _chart(priced: list[Line], short: dict[str, str], prices: Prices, way: Way) 
     if not rows:
         return None
     return Chart(
-        id=f"cost-{way}", title=title, kind="dots", rows=rows, marks=len(rows), table=table,
+        id=f"cost-{way}-{tokens}", title=title, kind="dots", rows=rows, marks=len(rows), table=table,
         alt=f"{title}: one dot a case and system, {counted(len(rows), 'dot')}; lower is cheaper.",
-        caption=f"{EXAMPLE} Lower is cheaper." if prices.example else "Lower is cheaper.", options={"x_title": title},
+        caption=" ".join(
+            [EXAMPLE] * prices.example + ["Lower is cheaper."]
+            + ["Other precisions are in the table below."] * (len(served) < len(mine))
+        ), options={"x_title": title},
     )  # fmt: skip

@@ -16,7 +16,7 @@ from bench.results.record import Row
 from bench.results.verdict import worst
 
 WORDS: dict[Way, str] = {"purchase": "bought", "rental": "rented"}
-# More cases than this are in the attached data.
+# More cases than this are no page of costs; name fewer.
 MOST_CASES = 30
 
 
@@ -49,7 +49,30 @@ class Line(NamedTuple):
 
 
 def lines(sides: list[Side], prices: Prices) -> list[Line]:
-    """Return rows at service targets, else every prefill and decode row, those of a case beside each other."""
+    """Return rows at service targets, else every prefill and decode row, those of a case beside each other.
+
+    Of MOST_CASES cases; `left_out` counts the rest.
+    """
+    found = _rows(sides)
+    order = _cases(found)[:MOST_CASES]
+    kept = sorted((pair for pair in found if pair[1].case_id in order), key=lambda pair: order.index(pair[1].case_id))
+    return [
+        Line(side, row, number, {one.way: one for one in costs(row, prices)}, prices)
+        for number, (side, row) in enumerate(kept, 1)
+    ]
+
+
+def left_out(sides: list[Side]) -> int:
+    """Return how many cases `lines` leaves out."""
+    return max(0, len(_cases(_rows(sides))) - MOST_CASES)
+
+
+def _cases(found: list[tuple[Side, Row]]) -> list[str]:
+    return list(dict.fromkeys(row.case_id for _, row in found))
+
+
+def _rows(sides: list[Side]) -> list[tuple[Side, Row]]:
+    """The rows that tokens cost something of, each of the unit that is bought."""
     found = []
     for side in sides:
         rows = [row for row in (side.at_targets or side.rows) if row.phase in TOKENS and row.devices == 1]
@@ -57,12 +80,7 @@ def lines(sides: list[Side], prices: Prices) -> list[Line]:
         if not any(row.phase == "prefill" for row in rows):
             rows += prefill
         found += [(side, bought(side, row)) for row in rows if row.status == "ok"]
-    order = list(dict.fromkeys(row.case_id for _, row in found))[:MOST_CASES]
-    kept = sorted((pair for pair in found if pair[1].case_id in order), key=lambda pair: order.index(pair[1].case_id))
-    return [
-        Line(side, row, number, {one.way: one for one in costs(row, prices)}, prices)
-        for number, (side, row) in enumerate(kept, 1)
-    ]
+    return found
 
 
 def bought(side: Side, row: Row) -> Row:

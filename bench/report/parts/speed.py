@@ -11,8 +11,6 @@ from bench.results.target import Target
 from bench.units import as_given, counted
 
 NO_TOKENS = "a layer or a kernel alone yields no tokens"
-# A page of more is for the attached data, not for reading.
-MOST_ROWS = 5000
 
 
 def speed(sides: list[Side], targets: list[Target]) -> Section:
@@ -134,7 +132,7 @@ def case_table(sides: list[Side]) -> Table:
         for row in side.rows:
             by_case[row.case_id].append((side, row))
     every = [pair for pairs in by_case.values() for pair in pairs]
-    for side, row in every[:MOST_ROWS]:
+    for side, row in every:
         mfu, mbu = (
             ("mfu" if row.mfu is not None else "mfu_achieved"),
             ("mbu" if row.mbu is not None else "mbu_achieved"),
@@ -145,8 +143,6 @@ def case_table(sides: list[Side]) -> Table:
             of(row, mfu), of(row, mbu), row.bound or "", _source(row),
             *(of(row, key) for key in shares),
         ])  # fmt: skip
-    if len(every) > MOST_ROWS:
-        table.notes.append(f"{len(every) - MOST_ROWS:,} more rows are in the run files; a page holds {MOST_ROWS:,}.")
     table.notes += [*_told_once(table), *odd_notes(row for _, row in every), *notes]
     return table
 

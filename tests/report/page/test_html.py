@@ -4,10 +4,11 @@ import base64
 import hashlib
 import re
 
+import msgspec
 import pytest
 
 from bench.report.build import build
-from bench.report.document import Assumption, Cell, Column, Section, Table
+from bench.report.document import Assumption, Cell, Column, Section, Table, every_table
 from bench.report.page.html import CHUNK, page
 
 HOSTILE = "<script>alert(1)</script>'\"</style>{{ 7 * 7 }}"
@@ -141,3 +142,29 @@ def test_multiplicity_and_left_out_cases_are_on_the_front(two, row):
     shown = page(build(two, targets=[], command="c", created="now"))
     assert "3 readings on 5 axes were looked at" in shown
     assert "a 1 case, b 1 case" in shown
+
+
+def test_rows_beyond_what_a_page_holds_are_counted_and_where_all_of_them_are_is_said(reported, monkeypatch):
+    monkeypatch.setattr("bench.report.page.html.MOST_ROWS", 2)
+    shown = page(reported)
+    assert "4 more rows are not on this page; all are in the CSV, JSON, markdown and workbook of this report" in shown
+    (table,) = [each for _, each in every_table(reported) if each.id == "cases"]
+    assert len(table.rows) == 6
+
+
+def test_how_it_is_worked_out_is_folded_and_what_a_section_begins_with_is_not(reported):
+    section = reported.sections[1]
+    first = section.tables[0]
+    first.rows, first.aside = first.rows[:1] * 40, False
+    section.tables = [
+        first,
+        table_of(first, 9, aside=False),
+        table_of(first, 8, aside=False),
+        table_of(first, 1, aside=True),
+    ]
+    folded = re.findall(r"<details><summary>Every case: ([\d,]+) rows?</summary>", page(reported))
+    assert folded == ["9", "1"]
+
+
+def table_of(table, count, **changes):
+    return msgspec.structs.replace(table, id=f"{table.id}-{count}", rows=table.rows[:1] * count, **changes)

@@ -86,8 +86,7 @@ def test_a_side_without_a_price_has_a_line_for_each_target_with_the_price_that_m
         ("b", "rented", "USD/h", "machine", "no price of b is given")
     }
     assert sentence(found[0], {}) == (
-        "estimated: equal if b is rented at 1.80 USD/h a machine (1.80 USD/h): "
-        "cost of output tokens, rented, d[slow]"
+        "estimated: equal if b is rented at 1.80 USD/h a machine (1.80 USD/h): cost of output tokens, rented, d[slow]"
     )
 
 

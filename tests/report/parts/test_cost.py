@@ -162,3 +162,17 @@ def test_charts_count_their_marks(part):
             == len(chart.rows)
             == sum(cell.value is not None for line in chart.table.rows for cell in line if isinstance(cell, Cell))
         )
+
+
+def test_input_and_output_tokens_have_pictures_of_their_own(part):
+    charts = part().sections[0].charts
+    assert [chart.id for chart in charts] == [
+        "cost-purchase-output", "cost-purchase-input", "cost-rental-output", "cost-rental-input",
+    ]  # fmt: skip
+    assert {row["row"] for chart in charts[::2] for row in chart.rows} == {"tiny-decode[b=1,ctx=1k,bf16]"}
+
+
+def test_cases_that_have_no_cost_here_are_counted(part, monkeypatch):
+    assert not any("without a cost here" in note for note in part().sections[0].notes)
+    monkeypatch.setattr("bench.report.parts.priced.MOST_CASES", 1)
+    assert "1 more case without a cost here: name fewer with --workload or --at." in part().sections[0].notes

@@ -8,7 +8,7 @@ import zipfile
 
 import openpyxl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import ResultError
@@ -200,6 +200,7 @@ def test_hostile_text_stays_text_wherever_it_stands(text):
                 assert each.data_type != "n" or not isinstance(each.value, str)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_title_gives_a_sheet_that_opens(title):
     name = sheet_name(title, set())
