@@ -204,15 +204,17 @@ def _cheapest(found: list[Fleet], way: cost.Way) -> Cheapest:
         return Cheapest(way=way, label=None, reading=f"no fleet has a cost: {_first_reason(found, way)}")
     best, least = min(priced, key=lambda each: each[1].value)
     front = "" if all(p.capacity.source == "measured" for p in best.pools) else "estimated: "
-    amount = f"{three_digits(least.value)} {best.costs[0].currency} a day ({way})"
+    amount = f"{three_digits(least.value)} {best.costs[0].currency} a day"
     top = math.inf if best.open else (least.interval or (0.0, least.value))[1]
     near = [each.label for each, c in priced if each is not best and (c.interval or (c.value,))[0] <= top]
     apart = f"; cannot be told apart from: {', '.join(near)}" if near else ""
     if len(priced) == 1:
-        return Cheapest(way=way, label=None, reading=f"only {best.label} has a cost, {front}{amount}{without}")
+        reading = f"only {best.label} has a cost, {front}{amount}{without}"
+        return Cheapest(way=way, label=None, reading=reading, tail=without)
     small = list(dict.fromkeys(each.label for each, _ in priced if any(map(_smallest, each.pools))))
     floor = f"; sizes set by the smallest deployment and not by the load: {', '.join(small)}" if small else ""
-    return Cheapest(way=way, label=best.label, reading=f"{front}{best.label}, {amount}{apart}{floor}{without}")
+    tail = floor + without
+    return Cheapest(way=way, label=best.label, reading=f"{front}{best.label}, {amount}{apart}{tail}", tail=tail)
 
 
 def _smallest(pool: Pool) -> bool:

@@ -95,11 +95,15 @@ class Chart(msgspec.Struct, kw_only=True):
 
 
 class Section(msgspec.Struct, kw_only=True):
-    """A part of the page: what it answers, text, charts, tables, notes. `id` is its anchor in the page."""
+    """A part of the page: what it answers, text, charts, tables, notes. `id` is its anchor in the page.
+
+    follows: for a line of the text that follows from assumptions, what the page's script writes it again from, as JSON.
+    """
 
     id: str
     title: str
     text: list[str] = []
+    follows: dict[int, str] = {}
     charts: list[Chart] = []
     tables: list[Table] = []
     notes: list[str] = []

@@ -246,11 +246,15 @@ def _share(pools: list[tuple[float, int]]) -> float | None:
 
 
 class Cheapest(msgspec.Struct, frozen=True, kw_only=True):
-    """Which fleet costs least a day, in words, and how many had no cost."""
+    """Which fleet costs least a day, in words, and how many had no cost.
+
+    tail: the end of the words, which no price changes.
+    """
 
     way: Way
     label: str | None
     reading: str
+    tail: str = ""
 
 
 class Fleets(msgspec.Struct, frozen=True, kw_only=True):

@@ -135,7 +135,8 @@ def pages(call: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
-SHOWN = """() => [...document.querySelectorAll('td[data-live], td[data-formula], [id^="table-ratios"] tbody td')]
+SHOWN = """() => [...document.querySelectorAll(
+    'td[data-live], td[data-formula], [id^="table-ratios"] tbody td, .answers li, p[data-follows]')]
     .map(each => each.textContent.replace(/\\s+/g, ' ').trim())"""
 
 
@@ -152,6 +153,8 @@ def test_a_page_with_a_changed_price_says_what_a_report_made_with_it_says(chromi
     shown, expected = edited.evaluate(SHOWN), dear.evaluate(SHOWN)
     assert sum(a != b for a, b in zip(built, expected, strict=True)) > 30
     assert shown == expected
+    cheapest = "all => all.map(each => each.textContent)"
+    assert edited.eval_on_selector_all("p[data-follows]", cheapest)[1].startswith("Cheapest rented: estimated: ")
     edited.locator("#as-built").click()
     assert edited.evaluate(SHOWN) == built
     edited.close()
@@ -164,7 +167,9 @@ def test_pictures_and_sentences_that_do_not_follow_say_so_until_all_is_as_built(
     page.locator("td[data-id='rent_h100_sxm'] input").fill("6")
     marked = page.eval_on_selector_all("figure:has(> .stale:not([hidden]))", "all => all.map(figure => figure.id)")
     assert marked == ["chart-forest-1", "chart-cost-rental-input", "chart-cost-rental-output"]
-    assert "of the original ones" in page.locator("#fleets > .stale").inner_text()
+    assert "of the original ones" in page.locator("#cost > .stale").inner_text()
+    assert page.locator("#fleets > .stale").count() == 0
+    assert "pictures show the values as built" in page.locator("#edited").inner_text()
     assert page.locator("#edited").inner_text().startswith("Changed on this page: rent an hour of h100-sxm.")
     page.locator("#as-built").click()
     assert page.locator(".stale:visible, #edited:visible, td.changed").count() == 0

@@ -232,7 +232,7 @@ def test_a_missing_price_leaves_no_cost_with_the_reason(demand, prices, solved):
     assert (cost.per_day, cost.reason) == (None, "the prices file has no price of b (add device.b.purchase)")
     reading = {each.way: each.reading for each in found.cheapest}
     assert reading["purchase"] == "no fleet has a cost: the prices file has no price of b (add device.b.purchase)"
-    assert reading["rental"] == "only b has a cost, 768 USD a day (rental)"
+    assert reading["rental"] == "only b has a cost, 768 USD a day"
 
 
 def test_the_cheapest_fleet_is_named_with_those_that_cannot_be_told_from_it(demand, prices, solved):
@@ -240,7 +240,7 @@ def test_the_cheapest_fleet_is_named_with_those_that_cannot_be_told_from_it(dema
     found = fleets(demand, [Supply("a", "a"), Supply("b", "b")], prices)
     rental = {each.way: each for each in found.cheapest}["rental"]
     # b: 768 (576 to 768); mixed 1536, at least 1152; a 2304.
-    assert (rental.label, rental.reading) == ("b", "b, 768 USD a day (rental)")
+    assert (rental.label, rental.reading) == ("b", "b, 768 USD a day")
     wide = {(p, d): capacity(d, p, interval=(0.1, 1.5)) for p in ("prefill", "decode") for d in "ab"}
     solved(
         {
@@ -250,7 +250,7 @@ def test_the_cheapest_fleet_is_named_with_those_that_cannot_be_told_from_it(dema
     )
     again = {each.way: each.reading for each in fleets(demand, [Supply("a", "a"), Supply("b", "b")], prices).cheapest}
     assert again["rental"] == (
-        "estimated: b, 768 USD a day (rental); cannot be told apart from: a, prefill a, decode b, prefill b, decode a"
+        "estimated: b, 768 USD a day; cannot be told apart from: a, prefill a, decode b, prefill b, decode a"
     )
 
 

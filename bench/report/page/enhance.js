@@ -124,6 +124,10 @@
   // The answers' words on price.
   const answers = [...document.querySelectorAll(".worth[data-live]")].map((part) => (
     { part, built: part.textContent, verdicts: JSON.parse(part.dataset.live).verdicts }));
+  const sentences = [...document.querySelectorAll("p[data-follows]")].map((line) => (
+    { line, built: line.textContent, ...JSON.parse(line.dataset.follows) }));
+  const asSized = (told, known) => ({ ...told, fleets: told.fleets.map((each) => (
+    { ...each, value: value(each.cell, known), ends: ends(named.get(each.cell), known) })) });
   const bar = document.getElementById("edited");
   // What is drawn or told with the original assumptions says so: charts over a table that follows, and sections' words.
   const stale = [];
@@ -132,7 +136,7 @@
       if (figure.querySelector("[data-formula]")) stale.push([figure, figure.querySelector(".chart"), "Drawn with the original assumptions."]);
     }
     const text = section.querySelector("h2 + p");
-    if (text && section.querySelector("[data-formula]")) stale.push([section, text, "Assumptions were changed on this page: framed numbers follow, the sentences here are of the original ones."]);
+    if (text && section.querySelector("[data-formula]") && !section.querySelector("[data-follows]")) stale.push([section, text, "Assumptions were changed on this page: framed numbers follow, the sentences here are of the original ones."]);
   }
   for (const [index, [holder, before, text]] of stale.entries()) {
     const note = document.createElement("p");
@@ -164,13 +168,14 @@
       if (any) reread(axis, known);
       else for (const [each, text] of axis.built) each.textContent = text;
     }
+    for (const each of sentences) each.line.textContent = any ? words.cheapest(asSized(each, known)) : each.built;
     for (const each of answers) each.part.textContent = any ? `; ${words.worth(asNow(each.verdicts, known))}` : each.built;
     if (!any) for (const [cell, inside] of asBuilt) cell.innerHTML = inside;
     for (const note of stale) note.hidden = !note.parentElement.querySelector("td.changed");
     if (!bar) return;
     bar.hidden = !any;
     const names = changed.map((cell) => cell.dataset.label);
-    bar.firstElementChild.textContent = `Changed on this page: ${names.slice(0, 3).join("; ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}. Framed numbers and verdicts on price follow; pictures do not.`;
+    bar.firstElementChild.textContent = `Changed on this page: ${names.slice(0, 3).join("; ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}. Framed numbers and verdicts on price follow; pictures show the values as built.`;
   };
   for (const cell of given) {
     const field = document.createElement("input");

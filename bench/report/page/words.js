@@ -87,6 +87,18 @@ const words = (() => {
     const ways = [...new Set(own.map((each) => each.way))];
     return `${own[0].of} is worth ${ways.map((way) => upTo(own.filter((each) => each.way === way))).join(" or ")}`;
   };
+  // The fleet that costs least a day, as bench/measure/fleet.py says it.
+  const cheapest = ({ head, tail, fleets }) => {
+    const known = fleets.filter((each) => Number.isFinite(each.value));
+    if (!known.length) return `${head}no fleet has a cost.`;
+    const best = known.reduce((least, each) => (each.value < least.value ? each : least));
+    const amount = `${threeDigits(best.value)} ${best.currency} a day`;
+    if (known.length === 1) return `${head}only ${best.label} has a cost, ${best.front}${amount}${tail}`;
+    const top = best.open ? Infinity : (best.ends || [0, best.value])[1];
+    const near = known.filter((each) => each !== best && (each.ends || [each.value])[0] <= top).map((each) => each.label);
+    const apart = near.length ? `; cannot be told apart from: ${near.join(", ")}` : "";
+    return `${head}${best.front}${best.label}, ${amount}${apart}${tail}`;
+  };
   // An axis in one sentence. leftOut: what Python says of the readings in doubt, which no price changes.
   const summary = (verdicts, leftOut) => {
     const read = verdicts.filter((each) => !each.equal && !each.doubt);
@@ -110,5 +122,5 @@ const words = (() => {
     }
     return `estimated: cannot tell apart on ${n} readings${tail}`;
   };
-  return { threeDigits, number, interval, better, reading, sentence, summary, worth };
+  return { threeDigits, number, interval, better, reading, sentence, summary, worth, cheapest };
 })();

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from bench.report.document import Cell, Chart, Column, Interval, Section, Table
 from bench.report.parts.cost import EXAMPLE, formula_table
 from bench.report.parts.priced import WORDS, assumptions
 from bench.report.sides import Part
-from bench.results.cost import WAYS
-from bench.results.fleet import FORMULAS, Fleet, Fleets, Pool
+from bench.results.cost import WAYS, Way
+from bench.results.fleet import FORMULAS, Cheapest, Fleet, Fleets, Pool
 from bench.results.verdict import worst
 from bench.units import as_given, counted, percent, three_digits
 
@@ -27,7 +29,9 @@ def fleets(found: Fleets, file: str = "", known: set[str] | None = None) -> Part
     file: the prices file. known: ids of assumptions that another part of the report has already.
     """
     section = Section(id="fleets", title="Fleets for a demand", text=demand_lines(found))
-    section.text += [f"Cheapest {WORDS[each.way]}: {each.reading}." for each in found.cheapest]
+    for each in found.cheapest:
+        section.follows[len(section.text)] = _follows(each, found)
+        section.text.append(f"Cheapest {WORDS[each.way]}: {each.reading}.")
     if found.example_prices:
         section.text.append(EXAMPLE)
     section.charts = [_day_chart(found)]
@@ -40,6 +44,22 @@ def fleets(found: Fleets, file: str = "", known: set[str] | None = None) -> Part
     inputs = [each for fleet in found.fleets for cost in fleet.costs for each in cost.inputs]
     given = assumptions(inputs, file, example=found.example_prices)
     return Part([section], assumptions=[each for each in given if each.id not in (known or set())])
+
+
+def _follows(cheapest: Cheapest, found: Fleets) -> str:
+    """What the sentence on the cheapest fleet is written from once a price is changed: `cell` has the cost a day."""
+    priced = [
+        {"label": fleet.label, "cell": _id(cost.way, index), "open": bool(fleet.open), "currency": cost.currency,
+         "front": "" if all(pool.capacity.source == "measured" for pool in fleet.pools) else "estimated: "}
+        for index, fleet in enumerate(found.fleets) for cost in fleet.costs
+        if cost.way == cheapest.way and cost.per_day is not None
+    ]  # fmt: skip
+    told = {"head": f"Cheapest {WORDS[cheapest.way]}: ", "tail": f"{cheapest.tail}.", "fleets": priced}
+    return msgspec.json.encode(told).decode() if priced else ""
+
+
+def _id(way: Way, index: int) -> str:
+    return f"fleet_{way}_{index + 1}"
 
 
 def told(found: Fleets) -> list[str]:
@@ -158,7 +178,7 @@ def _money_table(found: Fleets) -> Table:
         Column(name="per million output tokens", number=True, note="their prompts included"),
     ])  # fmt: skip
     without: dict[str, list[str]] = {}
-    for fleet in found.fleets:
+    for index, fleet in enumerate(found.fleets):
         costs = {each.way: each for each in fleet.costs}
         for way in WAYS:
             cost = costs.get(way)
@@ -173,6 +193,8 @@ def _money_table(found: Fleets) -> Table:
                     cell = _cell(fleet, amount.value, unit, cost.basis, amount.interval)
                     cell.formula, cell.ends = amount.formula, amount.ends
                     row.append(cell)
+                    if amount is cost.per_day:
+                        cell.id = _id(way, index)
             table.rows.append(row)
     # A table of dashes is not read; why there is no number is told once.
     table.notes = [f"No cost: {why}: {'; '.join(each)}." for why, each in without.items()]
