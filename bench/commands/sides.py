@@ -14,7 +14,7 @@ from bench.devices.sheet import Figure, known_sheets, load_sheet
 from bench.measure.rows import case_of, modelled_rows
 from bench.report.sides import Paper, Side
 from bench.results.compare import Operand
-from bench.results.pairs import bought
+from bench.results.pairs import bought, own_eight_bit
 from bench.results.record import Row
 from bench.results.target import Target
 from bench.units import data_size, scaled
@@ -44,7 +44,9 @@ def gather(
     dtypes = _dtypes(sides)
     for side in sides:
         if any(row.source == "modelled" for row in side.rows) and side.operand.environment is None:
-            every = [_families(side.rows, "decode", dtype) for dtype in dtypes]
+            # Each side's own 8-bit path, too: that is what a service would run on it.
+            own = dict.fromkeys([*dtypes, *own_eight_bit(side.rows).values()])
+            every = [_families(side.rows, "decode", dtype) for dtype in own]
             decode, prefill = every[0], _families(side.rows, "prefill", dtypes[0])
             batches = (row for cases in every for row in _over_batches(cases, side))
             side.sweep = _each_once([*side.sweep, *batches, *_over_lengths(decode, prefill, side)])

@@ -44,7 +44,7 @@ def eight_bit(a: Operand, b: Operand) -> list[tuple[Row, Row]]:
     Only of workloads of which the sides have a case in common, so that its definition is known to be the same.
     """
     agreed = {x.workload for x, _ in matched(a, b)}
-    own = [_own(side) for side in (a, b)]
+    own = [own_eight_bit(side.rows) for side in (a, b)]
     mine, theirs = (
         {(*question(row.case_id, row.dtype), str(_work(row))): row for row in by_case(side).values()
          if row.workload in agreed and row.dtype == each.get(row.workload) and precision(row) != EIGHT_BIT}
@@ -87,9 +87,9 @@ def served_first(rows: Iterable[Row]) -> list[Row]:
             if rank(precision(row)) == min(rank(precision(other)) for other in each)]  # fmt: skip
 
 
-def _own(side: Operand) -> dict[str, str]:
-    """The 8-bit precision that a side runs each workload in."""
-    ran = {(row.workload, row.dtype) for row in side.rows if row.status == "ok"}
+def own_eight_bit(rows: Iterable[Row]) -> dict[str, str]:
+    """Return the 8-bit precision that a side runs each workload in: fp8 where any of its rows does, else int8."""
+    ran = {(row.workload, row.dtype) for row in rows if row.status == "ok"}
     return {workload: "fp8" if (workload, "fp8") in ran else "int8" for workload, _ in ran}
 
 

@@ -24,9 +24,11 @@ def test_paper_figures_are_the_sheet_s_per_torch_device(gathered):
     assert h100.paper.tdp_w == 700.0
 
 
-def test_curves_over_the_batch_are_of_every_precision_that_both_can_run_those_over_context_of_the_smallest(gathered):
-    for side in gathered:
-        assert {row.dtype for row in side.sweep if row.batch == 2} == {"int8", "bf16"}
+def test_curves_over_the_batch_are_of_every_common_precision_and_of_the_own_8_bit_path_over_context_of_the_smallest(
+    gathered,
+):
+    for side, own in zip(gathered, ("int8", "fp8"), strict=True):
+        assert {row.dtype for row in side.sweep if row.batch == 2} == {"int8", "bf16", own}
         assert {row.dtype for row in side.sweep if row.context == 2048} == {"int8"}
 
 

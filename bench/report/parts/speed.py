@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.parts.numbers import PER_PHASE, derived, of, point, rate_of
 from bench.report.rows import marked_source, odd_notes, short_names
 from bench.report.sides import Side
+from bench.results.pairs import EIGHT_BIT, own_eight_bit, rank
 from bench.results.record import Row
 from bench.results.target import Target
 from bench.units import as_given, counted
@@ -25,18 +28,37 @@ def speed(sides: list[Side], targets: list[Target]) -> Section:
 
 
 def families(sides: list[Side], phase: str) -> list[tuple[str, str, int]]:
-    """Return the (workload, dtype, length) of which some side has several batches, the most points first."""
+    """Return the (workload, precision, length) of which some side has several batches.
+
+    Those of the most sides first, of these what a service would run, of these the most points.
+    """
     found: dict[tuple[str, str, int], list[set[int]]] = {}
+    precision = _precisions(sides)
     for side in sides:
         mine: dict[tuple[str, str, int], set[int]] = {}
         for row in side.sweep:
             if row.phase == phase and row.status == "ok" and (row.routing or "uniform") == _routing(side, row):
-                key = (row.workload, row.dtype, (row.context if phase == "decode" else row.input_len) or 0)
+                key = (
+                    row.workload,
+                    precision(side, row),
+                    (row.context if phase == "decode" else row.input_len) or 0,
+                )
                 mine.setdefault(key, set()).add(row.batch or 0)
         for key, batches in mine.items():
             found.setdefault(key, []).append(batches)
     several = [key for key, each in found.items() if max(map(len, each)) > 1]
-    return sorted(several, key=lambda key: -sum(map(len, found[key])))[:2]
+    return sorted(several, key=lambda key: (-len(found[key]), rank(key[1]), -sum(map(len, found[key]))))[:2]
+
+
+def _precisions(sides: list[Side]) -> Callable[[Side, Row], str]:
+    """Return what gives the precision that a row is drawn in: "8-bit" where each side has its own and this is it."""
+    own = {side.label: own_eight_bit(side.rows) for side in sides}
+
+    def precision(side: Side, row: Row) -> str:
+        paths = {each[row.workload] for each in own.values() if row.workload in each}
+        return EIGHT_BIT if len(paths) > 1 and row.dtype == own[side.label].get(row.workload) else row.dtype
+
+    return precision
 
 
 def _routing(side: Side, row: Row) -> str:
@@ -45,16 +67,23 @@ def _routing(side: Side, row: Row) -> str:
 
 def _frontier(sides: list[Side], family: tuple[str, str, int], targets: list[Target], number: int) -> list[Chart]:
     workload, dtype, context = family
+    precision = _precisions(sides)
+    drawn: dict[str, str] = {}
     table = Table(id=f"frontier-{number}-data", title=f"{workload}, {dtype}, context {context}", columns=[
         Column(name="system"), Column(name="batch per device", number=True), Column(name="tok/s a user", number=True),
         Column(name="output tokens", number=True), Column(name="time per output token", number=True),
     ])  # fmt: skip
     rows = []
     for side in sides:
-        mine = (r for r in side.sweep if (r.workload, r.dtype, r.context) == family and r.phase == "decode")
+        mine = (
+            r for r in side.sweep
+            if r.phase == "decode" and (r.workload, r.context) == (workload, context)
+            and precision(side, r) == dtype
+        )  # fmt: skip
         for row in sorted(mine, key=lambda row: row.batch or 0):
             if row.status != "ok" or not row.tpot_s or not row.output_tokens_per_s:
                 continue
+            drawn[side.label] = row.dtype
             y = of(row, "output_tokens_per_s")
             what = f"batch {row.batch}, {1 / row.tpot_s:.3g} tok/s a user"
             rows.append(point(side.label, 1 / row.tpot_s, y, what, text=f"{row.batch}"))
@@ -63,6 +92,8 @@ def _frontier(sides: list[Side], family: tuple[str, str, int], targets: list[Tar
             ])  # fmt: skip
     if not rows:
         return []
+    own = ", ".join(f"{path} of {label}" for label, path in drawn.items())
+    paths = f" {dtype}: {own}." if dtype == EIGHT_BIT else ""
     return [Chart(
         id=f"frontier-{number}", title=f"{workload}, {dtype}, context {context}: throughput against user speed",
         kind="curve", rows=rows, marks=len(rows), table=table,
@@ -70,7 +101,7 @@ def _frontier(sides: list[Side], family: tuple[str, str, int], targets: list[Tar
         f"user sees, one point a batch; {counted(len(rows), 'point')}.",
         caption="Right is faster for each user, up is more in all; numbers are batches per device. Points are joined "
         "by straight lines. A band is the interval of the step's time; hollow points were not measured. "
-        "Dashed: targets, time per output token.",
+        "Dashed: targets, time per output token." + paths,
         options={
             "x_title": "tok/s for each user", "y_title": f"output tok/s of a {_units(sides)}",
             "x_log": True, "y_log": True, "text": True,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.report.parts.speed import case_table
+import msgspec
+
+from bench.report.parts.speed import case_table, families, speed
 
 
 def test_columns_that_say_the_same_of_every_row_become_notes(two):
@@ -22,3 +24,18 @@ def test_one_row_keeps_all_its_columns(two):
     two[0].operand.rows[1:] = []
     table = case_table(two[:1])
     assert table.rows[0][1:4] == ["a", "package", "ok"]
+
+
+def test_curves_are_drawn_of_each_side_s_own_8_bit_path_first(two):
+    for side, dtypes in zip(two, (("bf16", "int8"), ("bf16", "int8", "fp8")), strict=True):
+        rows = [
+            msgspec.structs.replace(row, dtype=dtype, case_id=row.case_id.replace("bf16", dtype), context=1024)
+            for dtype in dtypes for row in side.rows
+        ]  # fmt: skip
+        side.operand.rows[:] = rows
+        side.sweep = rows
+    assert [family[1] for family in families(two, "decode")] == ["8-bit", "bf16"]
+    chart = speed(two, []).charts[0]
+    assert {(row["series"], row["source"]) for row in chart.rows} == {("a", "measured"), ("b", "modelled:sheet")}
+    assert len(chart.rows) == 6
+    assert chart.caption.endswith("8-bit: int8 of a, fp8 of b.")
