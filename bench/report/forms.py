@@ -75,6 +75,8 @@ def as_markdown(report: Report) -> str:
             known = [verdict for verdict in mine if verdict.axis == axis and verdict.metric and verdict.counted]
             lines += [f"  - {escaped(sentence(verdict, names))}" for verdict in known]
         lines.append("")
+    if not report.verdicts:
+        lines += ["One system: there is nothing to compare it with.", ""]
     counted = ", ".join(f"{source} {count}" for source, count in report.counts.items())
     lines += [f"Numbers in the tables: {counted}.", ""]
     lines += [*(f"- {escaped(words)}" for source, words in cells.LEGEND.items() if source in report.counts), ""]
@@ -94,7 +96,7 @@ def _answers(report: Report) -> list[str]:
     for each in report.answers:
         head = f"{escaped(each.a)} against {escaped(each.b)}, " if several else ""
         lines.append(f"- {head}**{escaped(each.of)}**: {escaped(each.text.removeprefix(f'{each.of}: '))}")
-    if lines and any(each.example for each in report.assumptions):
+    if any(each.price for each in report.answers) and any(each.example for each in report.assumptions):
         lines += ["", "Prices are examples, no offers to anybody."]
     if report.other_pairs:
         lines += ["", f"{escaped(report.other_pairs)}."]

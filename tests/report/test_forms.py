@@ -9,6 +9,7 @@ import pytest
 
 from bench.report.document import NotRun, every_table
 from bench.report.forms import CSV_COLUMNS, MOST_NOT_RUN, as_csv, as_json, as_markdown, escaped, guarded
+from bench.report.page.html import page
 
 
 def lines(report):
@@ -76,3 +77,20 @@ def test_markdown_lists_every_case_without_a_number_under_its_reason(reported):
     assert "\n  - and 2 more, in the JSON\n" in as_markdown(msgspec.structs.replace(reported, not_run=many))
     nothing = as_markdown(msgspec.structs.replace(reported, not_run=[]))
     assert "## Not run, or without a number\n\nEverything that was asked for has a number.\n" in nothing
+
+
+def test_the_answers_stand_above_all_else_and_name_example_prices_only_where_one_is_behind_them(reported):
+    told = as_markdown(reported)
+    answer = "- **tiny-decode, bf16, at the same batch per device**: a better by 2.00x"
+    assert told.index(answer) < told.index("## Verdicts")
+    # How many packages a node holds is an example too, and no price.
+    assert any(each.example for each in reported.assumptions)
+    assert "Prices are examples" not in told + page(reported)
+    (one,) = reported.answers
+    reported.answers = [msgspec.structs.replace(one, price="b is worth renting up to about 2.00 USD/h a package")]
+    assert "Prices are examples" in as_markdown(reported)
+    assert "Prices are examples" in page(reported)
+
+
+def test_of_one_system_markdown_says_that_there_is_nothing_to_compare_it_with(two, rebuild):
+    assert "One system: there is nothing to compare it with." in as_markdown(rebuild(two[:1]))
