@@ -161,9 +161,15 @@ def test_a_run_file_of_100_megabytes_is_read(bench: Callable[..., Any], saved: C
             {**row, "case_id": f"{row['case_id'][:-1]},n={n}]", "samples_s": [0.123456789] * 1500} for n in range(6000)
         ]
 
-    done = bench("report", saved("huge.json", huge), "-o", "huge.html")
+    done = bench("report", saved("huge.json", huge), "-o", "huge.html", "-o", "huge.csv")
     assert done.code == 0, done.err
-    assert "Every case: 5,000 rows" in (done.folder / "huge.html").read_text()
+    page = (done.folder / "huge.html").read_text()
+    assert "Every case: 6,000 rows" in page
+    assert "1,000 more rows are not on this page; all are in the CSV" in page
+    assert "n=5999]" not in page.partition("Every case: 6,000 rows")[2].partition("</details>")[0]
+    assert (
+        sum("case" in line and "n=5999]" in line for line in (done.folder / "huge.csv").read_text().splitlines()) >= 1
+    )
 
 
 def test_the_page_needs_its_libraries_and_names_the_extra(bench: Callable[..., Any], tmp_path: Path) -> None:
