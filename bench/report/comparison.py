@@ -64,6 +64,10 @@ def target_table(comparison: Comparison) -> Table:
         "8-bit: each device's own 8-bit path, which may differ (dtype column); other lines have one precision on both.",
         "per TFLOP/s: output tok/s for each TFLOP/s of published dense peak in that dtype (INT8: TOP/s).",
     ]
+    if any(None in (line.a_per_tflops, line.b_per_tflops) for line in comparison.lines):
+        table.notes.append("- per TFLOP/s: no published peak of that precision, or read between two measured batches.")
+    if any(not line.a_bound or not line.b_bound for line in comparison.lines):
+        table.notes.append("- bound: not known of what was measured without peaks, or lies between two others.")
     if any("interpolated" in (line.a_source, line.b_source) for line in comparison.lines):
         table.notes.append("≈ interpolated: on a straight line between two measured batches, not measured itself.")
     table.notes += _in_doubt(comparison)

@@ -159,6 +159,8 @@ def notes(rows: list[Row]) -> list[str]:
     found += [*doubt.explained(map(doubt.doubt, rows)), *odd_notes(rows)]
     if any(row.source == "measured" and row.status == "ok" and row.interval is None for row in rows):
         found.append("no +-: too few samples for an interval; measure longer (--time)")
+    if len({row.imbalance is None for row in rows if row.status == "ok"}) > 1:
+        found.append("imbalance: the largest load of an expert over the mean; none without experts")
     scopes = dict.fromkeys(row.scope for row in rows if row.scope)
     found += [f"covers: {scope}" for scope in scopes]
     found += by_reason(

@@ -162,3 +162,10 @@ def test_a_long_name_of_a_side_takes_two_lines_above_its_numbers(row):
     assert "AMD EPYC (2 cores)" in lines[0]
     assert " at commit bf0dbaf    B" in lines[1]
     assert lines[1].startswith("case")
+
+
+def test_a_dash_at_a_target_has_its_reason_below(sides):
+    table = target_table(sides)
+    assert any("- | -" in line for line in table.rows)
+    assert any(note.startswith("- per TFLOP/s: no published peak") for note in table.notes)
+    assert any(note.startswith("- bound: not known") for note in table.notes)
