@@ -369,14 +369,24 @@ def test_gitlab_goes_the_same_way(project):
         assert (project / "check" / name).read_text().strip()
 
 
+def halve_speed(path: Path) -> None:
+    """Make every time of a run file twice as long."""
+    run = json.loads(path.read_text())
+    for row in run["rows"]:
+        row["step_s"] *= 2
+        row["samples_s"] = [2 * each for each in row["samples_s"]]
+    path.write_text(json.dumps(run))
+
+
 @pytest.mark.slow
 def test_the_commands_of_the_page_work(project):
     blocks = re.findall(r"^```sh\n(.*?)^```$", (FOLDER / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     assert len(lines) == 6
     for line in lines:
-        if "RUN.json" in line:  # a later run than the one that became the baseline
+        if "RUN.json" in line:  # a later run than the one that became the baseline, and one with a change to accept
             assert shell(".venv/bin/bench run tiny --sessions 1 --quiet", project).returncode == 0
+            halve_speed(max((project / "results/runs").glob("*.json")))
         runs = sorted((project / "results/runs").glob("*.json"))
         words = line.replace("run smoke --sessions 8", "run tiny --sessions 6").replace("'gemm*'", "'tiny*'")
         words = words.replace("results/runs/RUN.json", str(runs[-1].relative_to(project))) if runs else words
