@@ -87,6 +87,13 @@ def served_first(rows: Iterable[Row]) -> list[Row]:
             if rank(precision(row)) == min(rank(precision(other)) for other in each)]  # fmt: skip
 
 
+def served_order(rows: Iterable[Row]) -> list[str]:
+    """Return the cases of rows, model by model, in the order in which a service would choose their precision."""
+    each = {row.case_id: row for row in rows}
+    models = list(dict.fromkeys(row.model for row in each.values()))
+    return sorted(each, key=lambda case_id: (models.index(each[case_id].model), rank(precision(each[case_id]))))
+
+
 def own_eight_bit(rows: Iterable[Row]) -> dict[str, str]:
     """Return the 8-bit precision that a side runs each workload in: fp8 where any of its rows does, else int8."""
     ran = {(row.workload, row.dtype) for row in rows if row.status == "ok"}

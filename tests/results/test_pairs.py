@@ -3,7 +3,7 @@
 import pytest
 
 from bench.results.compare import Operand
-from bench.results.pairs import eight_bit, in_eight_bit, precision, question, served_first
+from bench.results.pairs import eight_bit, in_eight_bit, precision, question, served_first, served_order
 
 
 @pytest.fixture
@@ -62,3 +62,8 @@ def test_a_case_is_named_by_its_precision_wherever_that_stands(case):
 def test_of_each_question_the_rows_are_kept_that_a_service_would_run(case):
     rows = [case("int8"), case("bf16"), case("fp8"), case("bf16", 2), case("fp32", 2)]
     assert [(row.dtype, row.batch) for row in served_first(rows)] == [("fp8", 1), ("bf16", 2)]
+
+
+def test_cases_are_told_model_by_model_in_what_a_service_would_run_first(case):
+    rows = [case("bf16", model="b"), case("fp8", model="b"), case("int8", model="a"), case("bf16", 2, model="b")]
+    assert served_order(rows) == [rows[each].case_id for each in (1, 0, 3, 2)]

@@ -113,7 +113,7 @@ def equal(price: EqualPrice) -> str:
 
 
 def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str) -> Table:
-    """Return every verdict of two systems with its numbers."""
+    """Return every verdict of two systems with its numbers, of each axis those that count first."""
     a, b = verdicts[0].a, verdicts[0].b
     table = Table(id=name, title=f"All readings of {a} and {b}", columns=[
         Column(name="axis"), Column(name="metric"), Column(name="case or target"), Column(name="per"),
@@ -123,7 +123,8 @@ def verdict_table(verdicts: list[Verdict], names: dict[str, str], name: str) -> 
     ])  # fmt: skip
     if beside := {verdict.beside: None for verdict in verdicts if verdict.beside}:
         table.notes = [f"Not counted in a verdict, as the last column says: {listed(beside)}."]
-    for v in verdicts:
+    axes = list(dict.fromkeys(v.axis for v in verdicts))
+    for v in sorted(verdicts, key=lambda v: (axes.index(v.axis), not v.counted)):
         short = short_names(list(v.cases))[0]
         listing = "; ".join(f"{short[case]} {times(ratio)}" for case, ratio in v.cases.items())
         table.rows.append([

@@ -11,6 +11,7 @@ from bench.report.document import Assumption, Cell
 from bench.report.sides import Side
 from bench.results.cost import TOKENS, Cost, Input, Way, costs, token_factors
 from bench.results.doubt import doubt
+from bench.results.pairs import served_order
 from bench.results.prices import Prices, bounds
 from bench.results.record import Row
 from bench.results.verdict import worst
@@ -51,10 +52,10 @@ class Line(NamedTuple):
 def lines(sides: list[Side], prices: Prices) -> list[Line]:
     """Return rows at service targets, else every prefill and decode row, those of a case beside each other.
 
-    Of MOST_CASES cases; `left_out` counts the rest.
+    What a service would run comes first. Of MOST_CASES cases; `left_out` counts the rest.
     """
     found = _rows(sides)
-    order = _cases(found)[:MOST_CASES]
+    order = served_order(row for _, row in found)[:MOST_CASES]
     kept = sorted((pair for pair in found if pair[1].case_id in order), key=lambda pair: order.index(pair[1].case_id))
     return [
         Line(side, row, number, {one.way: one for one in costs(row, prices)}, prices)
@@ -64,11 +65,7 @@ def lines(sides: list[Side], prices: Prices) -> list[Line]:
 
 def left_out(sides: list[Side]) -> int:
     """Return how many cases `lines` leaves out."""
-    return max(0, len(_cases(_rows(sides))) - MOST_CASES)
-
-
-def _cases(found: list[tuple[Side, Row]]) -> list[str]:
-    return list(dict.fromkeys(row.case_id for _, row in found))
+    return max(0, len({row.case_id for _, row in _rows(sides)}) - MOST_CASES)
 
 
 def _rows(sides: list[Side]) -> list[tuple[Side, Row]]:

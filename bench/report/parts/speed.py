@@ -8,7 +8,7 @@ from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.parts.numbers import PER_PHASE, derived, of, point, rate_of
 from bench.report.rows import marked_source, odd_notes, short_names
 from bench.report.sides import Side
-from bench.results.pairs import EIGHT_BIT, own_eight_bit, rank
+from bench.results.pairs import EIGHT_BIT, own_eight_bit, rank, served_order
 from bench.results.record import Row
 from bench.results.target import Target
 from bench.units import as_given, counted
@@ -126,7 +126,8 @@ def _target_table(sides: list[Side]) -> Table:
         Column(name="time of a step", number=True), Column(name="per TFLOP/s of peak", number=True),
         Column(name="held back by"),
     ])  # fmt: skip
-    for side, row in sorted(rows, key=lambda pair: [r.case_id for _, r in rows].index(pair[1].case_id)):
+    order = served_order(row for _, row in rows)
+    for side, row in sorted(rows, key=lambda pair: order.index(pair[1].case_id)):
         reason = row.reason or ""
         table.rows.append([
             short[row.case_id], side.label, row.unit, row.dtype,

@@ -66,3 +66,11 @@ def test_a_target_that_not_both_keep_is_in_the_picture_in_words(two, row, late, 
     assert "1 reading without a ratio, in words." in chart.caption
     assert words in chart.alt
     assert f">{words}</text>" in page(report)
+
+
+def test_readings_that_count_come_first_on_each_axis(served):
+    (section,) = [each for each in served.sections if each.id == "ratios"]
+    rows = [(line[0], line[-1].startswith("not counted")) for line in section.charts[0].table.rows]
+    axes = list(dict.fromkeys(axis for axis, _ in rows))
+    assert rows == sorted(rows, key=lambda row: (axes.index(row[0]), row[1]))
+    assert {left for axis, left in rows if axis == "throughput"} == {False, True}

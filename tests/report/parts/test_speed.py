@@ -39,3 +39,16 @@ def test_curves_are_drawn_of_each_side_s_own_8_bit_path_first(two):
     assert {(row["series"], row["source"]) for row in chart.rows} == {("a", "measured"), ("b", "modelled:sheet")}
     assert len(chart.rows) == 6
     assert chart.caption.endswith("8-bit: int8 of a, fp8 of b.")
+
+
+def test_what_a_service_would_run_comes_first_at_targets(two):
+    for side in two:
+        row = side.operand.rows[0]
+        side.at_targets = [
+            msgspec.structs.replace(row, dtype=dtype, case_id=f"tiny-decode[tpot<=50ms,ctx=1k,{name}]")
+            for dtype, name in (("bf16", "bf16"), ("int8", "int8"), ("int8", "8-bit"))
+        ]
+    (table,) = [table for table in speed(two, []).tables if table.id == "targets"]
+    assert [line[0] for line in table.rows[::2]] == [
+        f"tiny-decode[tpot<=50ms,ctx=1k,{name}]" for name in ("8-bit", "int8", "bf16")
+    ]
