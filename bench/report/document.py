@@ -189,6 +189,11 @@ class Report(msgspec.Struct, kw_only=True):
     citations: list[str] = []
     glossary: list[Term] = []
 
+    @property
+    def example_prices(self) -> bool:
+        """Whether its prices are examples; how many packages a node holds is one too, and stands in no prices file."""
+        return any(each.example and each.file for each in self.assumptions)
+
 
 def every_table(report: Report) -> list[tuple[Section, Table]]:
     """Return the tables of a report in reading order, those under charts included, each with its section."""

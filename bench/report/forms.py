@@ -96,7 +96,7 @@ def _answers(report: Report) -> list[str]:
     for each in report.answers:
         head = f"{escaped(each.a)} against {escaped(each.b)}, " if several else ""
         lines.append(f"- {head}**{escaped(each.of)}**: {escaped(each.text.removeprefix(f'{each.of}: '))}")
-    if any(each.price for each in report.answers) and any(each.example for each in report.assumptions):
+    if any(each.price for each in report.answers) and report.example_prices:
         lines += ["", "Prices are examples, no offers to anybody."]
     if report.other_pairs:
         lines += ["", f"{escaped(report.other_pairs)}."]

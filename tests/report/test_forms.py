@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from bench.report.document import NotRun, every_table
+from bench.report.document import Assumption, NotRun, every_table
 from bench.report.forms import CSV_COLUMNS, MOST_NOT_RUN, as_csv, as_json, as_markdown, escaped, guarded
 from bench.report.page.html import page
 
@@ -88,6 +88,10 @@ def test_the_answers_stand_above_all_else_and_name_example_prices_only_where_one
     assert "Prices are examples" not in told + page(reported)
     (one,) = reported.answers
     reported.answers = [msgspec.structs.replace(one, price="b is worth renting up to about 2.00 USD/h a package")]
+    rent = Assumption(id="rent_a", label="rent of a", value=1.5, unit="USD/h", source="quote", file="own.toml")
+    reported.assumptions = [rent, *reported.assumptions]
+    assert "Prices are examples" not in as_markdown(reported) + page(reported)
+    reported.assumptions[0] = msgspec.structs.replace(rent, example=True, file="example.toml")
     assert "Prices are examples" in as_markdown(reported)
     assert "Prices are examples" in page(reported)
 

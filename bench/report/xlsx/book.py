@@ -83,7 +83,7 @@ class Writer:
         sheet.write_string(
             1, 0, "Yellow cells may be changed; every cost of this workbook follows, and its charts. Sentences do not."
         )
-        if any(each.example for each in self.report.assumptions):
+        if self.report.example_prices:
             words = "EXAMPLE: indications with their date and source, no offers to anybody. Put in your own."
             sheet.write_string(2, 0, words, self.pen.format("bold", bold=True))
         self.pen.row(sheet, FIRST_ASSUMPTION - 1, list(ASSUMED), self.pen.format("bold", bold=True))

@@ -6,6 +6,7 @@ import io
 import re
 import zipfile
 
+import msgspec
 import openpyxl
 import pytest
 from hypothesis import given, settings
@@ -44,7 +45,8 @@ def read(made, *, values=False):
     return openpyxl.load_workbook(io.BytesIO(workbook(made)), data_only=values)
 
 
-PRICE = Assumption(id="price_a", label="price of a", value=100.0, unit="USD", source="list", date="2026", example=True)
+PRICE = Assumption(id="price_a", label="price of a", value=100.0, unit="USD", source="list", date="2026", example=True,
+                   file="example.toml")  # fmt: skip
 
 
 @pytest.fixture
@@ -360,3 +362,13 @@ def test_columns_are_lettered_as_spreadsheets_do():
 )  # fmt: skip
 def test_numbers_are_shown_as_large_as_they_are(value, unit, form):
     assert number_format(value, unit) == form
+
+
+def test_only_examples_of_a_prices_file_make_its_assumptions_examples(costed):
+    def told(*given):
+        costed.assumptions = list(given)
+        return read(costed)["Assumptions"]["A3"].value or ""
+
+    node = Assumption(id="packages_per_node", label="packages in a node", value=8, unit="1", source="s", example=True)
+    assert told(node, PRICE).startswith("EXAMPLE")
+    assert told(node, msgspec.structs.replace(PRICE, example=False)) == ""
