@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from bench.report.document import Cell, Column, Table
-from bench.report.parts.priced import WORDS, Line
+from bench.report.parts.priced import WORDS, Line, yields
 from bench.report.sides import Side
 from bench.results.compare import basis_of
 from bench.results.cost import WAYS, Way
@@ -80,17 +80,28 @@ def _cells(sought: Line, against: Line, way: Way) -> list[Cell]:
 def price_verdicts(sides: list[Side], lines: list[Line]) -> list[Verdict]:
     """Return the first side's cost over each other side's, for each case and way; or the prices that would equal them.
 
-    Where neither is known for any case, one verdict with what is missing.
+    Where neither is known for any case, or no case yields tokens on both sides, one verdict with what is missing.
     """
     found: list[Verdict] = []
     firsts = _firsts(sides, lines)
     for other in sides[1:]:
+        found += _nothing_shared(sides[0], other)
         pairs = [(firsts[x.case], x) for x in lines if x.side is other and x.case in firsts]
         read = [_verdict(a, b, way) for way in WAYS for a, b in pairs]
         known = [verdict for verdict in read if verdict.ratio is not None]
         equal = [verdict for verdict in read if verdict.equal is not None]
         found += known or equal or [_in_short(verdict, pairs) for verdict in read[:1]]
     return found
+
+
+def _nothing_shared(first: Side, other: Side) -> list[Verdict]:
+    """Why prices say nothing of two sides though there are prices: a system is late at every target, for example."""
+    if yields(first) & yields(other):
+        return []
+    without = [side.label for side in (first, other) if not yields(side)]
+    what = f"no tokens of {' or '.join(without)}" if without else "no case or target of both sides"
+    return [Verdict(axis="price/performance", metric="", a=first.label, b=other.label, reading="no verdict",
+                    why=f"{what} to put a price on; the section on throughput says why")]  # fmt: skip
 
 
 def _in_short(verdict: Verdict, pairs: list[tuple[Line, Line]]) -> Verdict:

@@ -11,7 +11,7 @@ from bench.report import cells
 from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.parts.break_even import break_even_table, price_verdicts
 from bench.report.parts.numbers import of, rate_of
-from bench.report.parts.priced import WORDS, Line, assumptions, cost_cell, left_out, lines
+from bench.report.parts.priced import WORDS, Line, assumptions, cost_cell, left_out, lines, yields
 from bench.report.rows import marked_source, short_names
 from bench.report.sides import Part, Side
 from bench.results.cost import FORMULAS, WAYS, Input, Way, energy, watts_term
@@ -35,7 +35,7 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
     section.text = [EXAMPLE] if prices.example else []
     if not priced:
         section.text.append("No side has a throughput to put a price on.")
-        return Part([section])
+        return Part([section], verdicts=price_verdicts(sides, priced))
     short, notes = short_names([line.row.case_id for line in priced])
     inputs = [each for line in priced for one in line.costs.values() for each in one.inputs]
     kinds = dict.fromkeys(line.costs["rental"].tokens for line in priced)
@@ -50,6 +50,11 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
     section.notes = [
         *notes,
         *([f"{counted(more, 'more case')} without a cost here: name fewer with --workload or --at."] if more else []),
+        *(
+            f"{side.label} is not here: it yields no tokens to put a price on; the section on throughput says why."
+            for side in sides
+            if not yields(side)
+        ),
         *_how_to_give(inputs, file),
         "All numbers are of what is bought as one; a package's price, power, hosting and tokens are those of all its "
         "devices, so a token costs the same per package as per device.",

@@ -68,6 +68,11 @@ def left_out(sides: list[Side]) -> int:
     return max(0, len({row.case_id for _, row in _rows(sides)}) - MOST_CASES)
 
 
+def yields(side: Side) -> set[str]:
+    """Return the cases of a side whose tokens cost something."""
+    return {row.case_id for _, row in _rows([side])}
+
+
 def _rows(sides: list[Side]) -> list[tuple[Side, Row]]:
     """The rows that tokens cost something of, each of the unit that is bought."""
     found = []

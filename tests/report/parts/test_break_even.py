@@ -6,6 +6,7 @@ from bench import project
 from bench.report.parts.cost import cost
 from bench.report.parts.glance import sentence
 from bench.report.sides import Paper, Side
+from bench.results.axes import every_verdict
 from bench.results.compare import Operand
 from bench.results.prices import Prices
 from bench.results.verdict import summary
@@ -55,6 +56,26 @@ def test_without_any_common_price_the_verdict_says_what_is_missing(row):
     assert [verdict.ratio for verdict in made.verdicts] == [None]
     assert made.verdicts[0].why == "no price of a or b is given; the section on cost says what is missing"
     assert made.sections[0].charts == []
+
+
+def test_a_side_that_yields_nothing_in_time_is_named_in_place_of_a_call_for_prices(row, prices_text):
+    prices = project.parse_toml(prices_text.encode(), Prices, "p")
+
+    def side(name, **given):
+        return Side(Operand(name, []), name, Paper(), at_targets=[row(device=name, case_id="d[tpot<=50ms]", **given)])
+
+    late = side("b", status="skipped", reason="even a batch of 1 takes 90.0 ms", step_s=None)
+    in_time = side("a", step_s=0.02, output_tokens_per_s=500.0)
+    made = cost([in_time, late], prices, "p")
+    (verdict,) = made.verdicts
+    why = "no tokens of b to put a price on; the section on throughput says why"
+    assert (verdict.axis, verdict.metric, verdict.ratio, verdict.why) == ("price/performance", "", None, why)
+    assert [note for note in made.sections[0].notes if note.startswith("b is not here: it yields no tokens")]
+    assert every_verdict(in_time.operand, late.operand, None, made.verdicts)[-1].why == why
+    neither = cost([side("c", status="skipped", step_s=None), late], prices, "p").verdicts
+    assert [each.why for each in neither] == [
+        "no tokens of c or b to put a price on; the section on throughput says why"
+    ]
 
 
 @pytest.fixture
