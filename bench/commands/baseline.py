@@ -15,7 +15,7 @@ from bench.report.layout import Column, Table
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
 from bench.results.gate import baseline_file as stored
 from bench.results.gate.baseline import KEEP, Baseline, typical_and_spread
-from bench.results.gate.gather import Gathered, disturbed_text, gather, merged, sittings
+from bench.results.gate.gather import WIDE_LIMITS, Gathered, disturbed_text, gather, merged, sittings
 from bench.results.gate.look import Rule
 from bench.results.store import load_run, newest_run
 from bench.results.writing import unfinished
@@ -68,7 +68,7 @@ def _warn(one: Baseline) -> None:
         )
     disturbed = disturbed_text(one)
     if disturbed:
-        emit(f"! {disturbed}", sys.stderr)
+        emit(f"! {disturbed}: {WIDE_LIMITS}", sys.stderr)
     modelled = {(held.device, held.case_id) for held in one.cases if held.source == "modelled"}
     if modelled:
         emit(

@@ -21,7 +21,7 @@ from bench.results.environment import changes, command_line
 from bench.results.gate.check import check
 from bench.results.gate.conclude import FAIL_ON, conclude, exit_code, key_of, with_reasons
 from bench.results.gate.document import Checked, LeftOut, Side
-from bench.results.gate.gather import Gathered, Key, disturbed_text, gather, merged, series, sittings
+from bench.results.gate.gather import WIDE_LIMITS, Gathered, Key, disturbed_text, gather, merged, series, sittings
 from bench.results.gate.look import Rule
 from bench.results.gate.metrics import GATED
 from bench.results.gate.verdict import BORDERS, Judged, Verdict
@@ -245,7 +245,12 @@ def _notes(sides: _Sides, rule: Rule) -> list[str]:
             " hour to hour is not in their spread, and taken to be as much; sessions of other hours make limits tighter"
         )
     disturbed = disturbed_text(baseline, sides.candidate.gathered)
-    return [*notes, *([f"baseline: {disturbed}"] if disturbed else [])]
+    if disturbed:
+        notes.append(f"baseline: {disturbed}: {WIDE_LIMITS}")
+    disturbed = disturbed_text(sides.candidate.gathered)
+    if disturbed:
+        notes.append(f"candidate: {disturbed}: measure it again on a quiet machine (bench explain others_cores)")
+    return notes
 
 
 def _not_run(looked: Looked) -> list[str]:

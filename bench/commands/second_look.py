@@ -151,6 +151,7 @@ def _plan(doubts: list[Judged], runs: Sequence[Run], rules: dict[Key, Rule], rul
     alarms = [one for one in doubts if one.verdict == "regressed"]
     pairs = asked.pairs or _pairs(alarms or doubts[:1], len(doubts), rules, rule)
     chosen: dict[tuple[str, str], Planned] = {}
+    alone: list[float] = []
     for one in doubts:
         place = (one.device, one.case_id)
         if place in chosen:
@@ -160,12 +161,13 @@ def _plan(doubts: list[Judged], runs: Sequence[Run], rules: dict[Key, Rule], rul
         except msgspec.ValidationError as error:
             raise BenchError(f"the run's definition of {one.case_id} is none of this version ({error})") from None
         more, fewer = [*chosen.values(), Planned(one.device, case, True)], pairs
+        alone.append(_cost(more[-1:], FEWEST_PAIRS if one in alarms and not asked.pairs else pairs, took))
         while not asked.pairs and one in alarms and fewer > FEWEST_PAIRS and _cost(more, fewer, took) > asked.time_s:
             fewer -= 2
         if _cost(more, fewer, took) <= asked.time_s:
             chosen[place], pairs = more[-1], fewer
     if not chosen:
-        least = _cost([Planned(one.device, case, True)], asked.pairs or (FEWEST_PAIRS if alarms else pairs), took)
+        least = min(alone)
         raise BenchError(f"{seconds(least)} are needed for one case, --confirm-time has less")
     planned, judged = list(chosen.values()), [one for one in doubts if (one.device, one.case_id) in chosen]
     return _Plan(planned, pairs, _cost(planned, pairs, took), judged)

@@ -254,6 +254,17 @@ def test_too_little_time_for_anything_says_how_much_is_needed(ran, turns):
     assert "are needed for one case, --confirm-time has less" in why
 
 
+def test_the_time_that_is_needed_is_never_less_than_there_was(ran, turns):
+    """6 pairs of the alarm b take 6 * (4 + 2 * (0.4 + 10 * 1.2)) s; for a, only in doubt, 24 take as long as 24 * 6 s."""
+    turns({})
+    noisy = [1.0, 1.08, 0.92, 1.04, 0.96, 1.0, 1.06, 0.94]
+    new = ran("2", {"a": [1.03], "b": [1.6]})
+    for each in new.rows:
+        each.wall_s = {"a": 0.5, "b": 10.0}[each.workload]
+    _, found = looked([ran("1", dict.fromkeys("ab", noisy))], new, time_s=100.0)
+    assert set(found.not_run.values()) == {"2 min 24 s are needed for one case, --confirm-time has less"}
+
+
 def test_the_number_of_pairs_is_what_was_asked_for(ran, turns):
     asked = turns({"a": (1.0, 1.2)})
     looked([ran("1", {"a": NOISY})], ran("2", {"a": [1.3]}), pairs=11)

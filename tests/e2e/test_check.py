@@ -247,8 +247,13 @@ def test_what_others_disturbed_is_told_when_it_is_saved_and_judged_against(bench
     done = bench("baseline", "save", "main", wrote("01-old", {CASE: [0.001 * n for n in NOISE]}, others_cores=0.9))
     words = "others took cores beside 8 of 8 sessions (8 of 8 times)"
     assert f"! {words}" in done.err
-    wrote("02-new", {CASE: [0.001]})
-    assert f"note       baseline: {words}" in bench("check", "--no-confirm").out
+    wrote("02-new", {CASE: [0.001] * 2})
+    quiet = bench("check", "--no-confirm").out
+    assert f"note       baseline: {words}: the limits are as wide" in quiet
+    assert "candidate: others" not in quiet
+    wrote("03-new", {CASE: [0.001] * 2}, others_cores=0.9)
+    told = "note       candidate: others took cores beside 2 of 2 sessions (2 of 2 times): measure it again on a quiet"
+    assert told in bench("check", "--no-confirm").out
 
 
 def test_a_broken_baseline_does_not_hide_the_others(bench, saved, tmp_path):

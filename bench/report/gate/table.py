@@ -121,7 +121,9 @@ def next_steps(checked: Checked) -> list[str]:
             f"On purpose?  {words.accept_command(checked)}",
         ]
         if any(one.alarm and one.confirmed == "not run" for one in checked.findings):
-            lines.append("Chance?      on the baseline's machine --confirm runs alarms again, in turns with its commit")
+            lines.append(
+                "Chance?      on the baseline's machine --confirm runs alarms again, as long as --confirm-time lasts"
+            )
     elif counts.get("not comparable"):
         lines.append("Wanted?      --cross BORDER compares all the same; a new machine needs a baseline of its own")
     elif counts.get("new") and not set(counts) - {"new", "gone"}:

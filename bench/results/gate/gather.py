@@ -24,6 +24,10 @@ from bench.units import counted
 Key = tuple[str, str, str]
 # The device that runs on the cores which others may take.
 CPU = "cpu"
+# What sessions that others disturbed do to a baseline.
+WIDE_LIMITS = (
+    "the limits are as wide as that spread makes them; save sessions of a quiet machine (bench explain others_cores)"
+)
 
 
 class Value(msgspec.Struct, frozen=True, array_like=True):
@@ -231,7 +235,7 @@ def sittings(gathered: Gathered) -> int:
 
 
 def disturbed_text(gathered: Gathered, like: Gathered | None = None) -> str:
-    """Return in one line how many of the sessions others disturbed, "" where none: their spread is the others' too.
+    """Return in one line how many of the sessions others disturbed, "" where none.
 
     like: the other side; only sessions on its machines count, where there are any. Of cores only: an accelerator's
     step leaves most of them idle.
@@ -251,8 +255,7 @@ def disturbed_text(gathered: Gathered, like: Gathered | None = None) -> str:
         return ""
     return (
         f"others took cores beside {len(set(moved))} of {counted(len({label for label, _ in values}), 'session')}"
-        f" ({len(moved)} of {counted(len(values), 'time')}): the limits are as wide as that spread makes them; save"
-        " sessions of a quiet machine (bench explain others_cores)"
+        f" ({len(moved)} of {counted(len(values), 'time')})"
     )
 
 
