@@ -24,10 +24,12 @@ Rows = list[dict[str, Any]]
 
 WIDTH, HEIGHT = 500, 300
 ROW, BAR, NAME, STACKED = 34, 12, 20, 46
-# A forest plot, and the columns beside it: heading, where it starts, how wide it may be.
 # How far the title of an upright axis reaches above its plot, at most.
 TITLE = 190
+# A forest plot, and the columns beside it: heading, where it starts, how wide it may be.
 FOREST, COLUMNS = 500, (("ratio, interval", 520, 170), ("source", 700, 140), ("reading", 850, 260))
+# A reading of more letters does not fit its column in every font.
+LONGEST = 44
 TINT = 0.4
 # Ratios are drawn on this axis at least.
 NARROWEST = (0.5, 2.0)
@@ -212,11 +214,18 @@ def _forest(chart: Chart, rows: Rows, palette: Palette) -> Any:
 
 def _told(row: dict[str, Any]) -> dict[str, str]:
     """What stands in the columns beside a ratio, or beside words in its place."""
+    reading = row["reading"] if len(row["reading"]) <= LONGEST else _short_of_why(row["reading"])
     if "words" in row:
-        return {"ratio_text": MISSING, "source_text": row["source"], "reading_text": row["reading"]}
+        return {"ratio_text": MISSING, "source_text": row["source"], "reading_text": reading}
     spread = f" ({cells.interval_text((row['low'], row['high']), 'x')})" if row["high"] else ""
     number = cells.text(Cell(value=row["ratio"], unit="x", source=row["source"]))
-    return {"ratio_text": number + spread, "source_text": row["source"], "reading_text": row["reading"]}
+    return {"ratio_text": number + spread, "source_text": row["source"], "reading_text": reading}
+
+
+def _short_of_why(reading: str) -> str:
+    """Return a reading without why nothing can be told, which stands in the table: a column would cut it anywhere."""
+    front, told, _ = reading.partition("cannot tell: ")
+    return front + told.removesuffix(": ") if told else reading
 
 
 def _dots(chart: Chart, rows: Rows, palette: Palette) -> Any:

@@ -11,7 +11,7 @@ from bench.report import cells
 from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.parts.break_even import break_even_table, price_verdicts
 from bench.report.parts.numbers import of, rate_of
-from bench.report.parts.priced import WORDS, Line, assumptions, cost_cell, left_out, lines, yields
+from bench.report.parts.priced import WORDS, Line, assumptions, cost_cell, left_out, lines, no_end, yields
 from bench.report.rows import marked_source, short_names
 from bench.report.sides import Part, Side
 from bench.results.cost import FORMULAS, WAYS, Input, Way, energy, watts_term
@@ -110,7 +110,7 @@ def _energy_cells(line: Line) -> list[Cell]:
         note = ""
     else:
         watts.formula = watts_term(line.row, line.prices, [], [])
-    note = used.reason or note
+    note = used.reason or (note + no_end(line.row)).removeprefix("; ")
     joules = Cell(value=used.value, unit="J/token", source=source if used.value else "missing", note=note,
                   interval=used.interval, doubt=told)  # fmt: skip
     if used.value and watts.formula:

@@ -115,13 +115,17 @@ def cost_cell(line: Line, way: Way) -> Cell:
     unit = f"{found.currency}/Mtok"
     if found.value is None:
         return Cell(value=None, unit=unit, note=found.reason)
-    formula, note = line.formula(found.formula), found.basis
-    if line.row.rate_interval is not None and line.row.rate_interval[0] <= 0:
-        note += "; no upper end: by its interval nothing may be yielded in time"
+    formula, note = line.formula(found.formula), found.basis + no_end(line.row)
     return Cell(
         value=found.value, unit=unit, source=worst(found.source, "assumed"), interval=found.interval, note=note,
         id=line.id(way), formula=formula, ends=line.ends(line.id(way)), doubt=doubt(line.row),
     )  # fmt: skip
+
+
+def no_end(row: Row) -> str:
+    """Why what a row's token takes has no interval, after other words; "" where it has one."""
+    late = row.rate_interval is not None and row.rate_interval[0] <= 0
+    return "; no upper end: by its interval nothing may be yielded in time" if late else ""
 
 
 def assumptions(inputs: list[Input], file: str, *, example: bool) -> list[Assumption]:

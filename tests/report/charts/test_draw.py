@@ -103,6 +103,15 @@ def test_beside_a_ratio_stand_its_numbers_source_and_reading():
         assert words in drawn
 
 
+def test_a_reading_too_long_for_its_column_ends_before_its_reason():
+    drawn = chart("forest", source="modelled:sheet")
+    drawn.rows[0]["reading"] = "estimated: cannot tell: cited, no interval published"
+    drawn.rows[1]["reading"] = "estimated: a with a long name better by 1.20x"
+    svg = page_svg(drawn, ["a"])
+    assert ">estimated: cannot tell<" in svg
+    assert ">estimated: a with a long name better by 1.20x<" in svg
+
+
 def test_both_sides_of_1x_say_who_is_better():
     drawn = chart("forest")
     drawn.options = {"better": ["b better", "a better"]}

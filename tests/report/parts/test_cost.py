@@ -176,3 +176,16 @@ def test_cases_that_have_no_cost_here_are_counted(part, monkeypatch):
     assert not any("without a cost here" in note for note in part().sections[0].notes)
     monkeypatch.setattr("bench.report.parts.priced.MOST_CASES", 1)
     assert "1 more case without a cost here: name fewer with --workload or --at." in part().sections[0].notes
+
+
+def test_what_a_token_takes_without_an_interval_says_why_in_joules_as_in_money(part):
+    made = part("tdp", rate_interval=(0.0, 1200.0))
+    rows = [line for line in tables(made)["cost"].rows if line[1] == "a"]
+    open_end = "no upper end: by its interval nothing may be yielded in time"
+    for line in rows:
+        joules, rented = line[6], line[8]
+        assert (joules.unit, joules.interval, rented.unit, rented.interval) == ("J/token", None, "USD/Mtok", None)
+        assert joules.note == f"energy from design power (TDP), not measured; {open_end}"
+        assert rented.note.endswith(open_end)
+    measured = next(line for line in tables(part(rate_interval=(0.0, 1200.0)))["cost"].rows if line[1] == "a")
+    assert measured[6].note == open_end
