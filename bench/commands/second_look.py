@@ -225,7 +225,8 @@ def _measure(
         pairs = in_turns(plan.cases, plan.pairs, candidate, old, _Teller(asked, plan), asked.time_s)
     cut = f" of {plan.pairs} that were planned ({pairs.ended})" if pairs.ended else ""
     rounds = counted(pairs.rounds, "pair" if old else "session")
-    looked.notes.append(f"second look: {rounds}{cut}, of {cases}, {against}")
+    beside = f"; {disturbed}" if (disturbed := pairs.disturbed()) else ""
+    looked.notes.append(f"second look: {rounds}{cut}, of {cases}, {against}{beside}")
     new = _sessions("second look, candidate", environment, pairs.candidate)
     before = _sessions("second look, baseline", environment, pairs.baseline) if old else None
     if before is not None and session is not None and old_commit is not None:

@@ -25,7 +25,7 @@ from bench.errors import BenchError
 from bench.measure.others import DISTURBED_CORES
 from bench.measure.runner import LIMIT_BASE_S, LIMIT_FACTOR, Planned, measure_once
 from bench.results.record import Row
-from bench.units import seconds
+from bench.units import counted, seconds
 
 # Loading torch on a slow disk, before the first case.
 START_S = 120.0
@@ -71,6 +71,16 @@ class Pairs:
         if old is not None:
             self.baseline.setdefault(each.key, []).append(old)
         self.candidate.setdefault(each.key, []).append(new)
+
+    def disturbed(self) -> str:
+        """Return how many of the pairs that count others took cores beside, in words; "" where none."""
+        worst = [
+            _disturbance((old, new))
+            for key, every in self.candidate.items()
+            for old, new in zip(self.baseline.get(key) or [None] * len(every), every, strict=True)
+        ]
+        moved = sum(cores > DISTURBED_CORES for cores in worst)
+        return f"others took cores {moved} of {counted(len(worst), 'time')}" if moved else ""
 
 
 class Speaker:

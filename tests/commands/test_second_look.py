@@ -265,6 +265,13 @@ def test_the_time_that_is_needed_is_never_less_than_there_was(ran, turns):
     assert set(found.not_run.values()) == {"2 min 24 s are needed for one case, --confirm-time has less"}
 
 
+def test_pairs_that_others_disturbed_are_counted_in_the_note(ran, turns, monkeypatch):
+    turns({"a": (1.0, 1.2)})
+    monkeypatch.setattr(Pairs, "disturbed", lambda _: "others took cores 5 of 6 times")
+    _, found = looked([ran("1", {"a": NOISY})], ran("2", {"a": [1.3]}))
+    assert found.notes[0].endswith("; others took cores 5 of 6 times")
+
+
 def test_the_number_of_pairs_is_what_was_asked_for(ran, turns):
     asked = turns({"a": (1.0, 1.2)})
     looked([ran("1", {"a": NOISY})], ran("2", {"a": [1.3]}), pairs=11)

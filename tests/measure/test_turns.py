@@ -10,7 +10,7 @@ import pytest
 from bench.errors import BenchError
 from bench.measure import turns
 from bench.measure.runner import Planned
-from bench.measure.turns import Place, Speaker, in_turns
+from bench.measure.turns import Pairs, Place, Speaker, in_turns
 from bench.workloads.schema import Case
 
 CASES = [
@@ -119,6 +119,7 @@ def test_a_disturbed_pair_is_tried_again_and_the_quietest_try_counts(sides):
     pairs = in_turns(CASES[:1], 4, NEW, OLD)
     assert len(told.calls) == 2 * (4 + 2)  # three tries of the first pair
     assert pairs.candidate[CASES[0].key][0].wall_s == 2
+    assert pairs.disturbed() == "others took cores 1 of 4 times"
 
 
 def test_tries_come_to_an_end_where_every_pair_is_disturbed(sides):
@@ -126,6 +127,13 @@ def test_tries_come_to_an_end_where_every_pair_is_disturbed(sides):
     pairs = in_turns(CASES[:1], 3, NEW, OLD)
     assert len(told.calls) == 2 * (3 + 3)  # as many again as there are pairs, and no more
     assert len(pairs.baseline[CASES[0].key]) == 3
+    assert pairs.disturbed() == "others took cores 3 of 3 times"
+
+
+def test_of_sessions_without_pairs_the_disturbed_are_counted_too(sides):
+    sides({("new", 1): [{"others_cores": 1.0} for _ in range(99)], ("new", 2): [{"others_cores": 0.1}]})
+    assert in_turns(CASES, 2, NEW, None).disturbed() == "others took cores 2 of 4 times"
+    assert Pairs().disturbed() == ""
 
 
 def clock(monkeypatch, step):

@@ -76,19 +76,23 @@ def _sessions(why: Why, unit: str) -> Table:
 
 def _row(side: str, label: str, one: Median) -> list[str]:
     count = MISSING if one.count is None else str(one.count)
-    others = MISSING if one.others is None else f"{one.others:.2f}"
-    return [side, label, count, _quartiles(one), others, _exact(one.value), f"{math.log(one.value):.6f}"]
+    return [side, label, count, _quartiles(one), _others(one), _exact(one.value), f"{math.log(one.value):.6f}"]
+
+
+def _others(one: Median) -> str:
+    return MISSING if one.others is None else f"{one.others:.2f}"
 
 
 def _pairs(why: Why, unit: str) -> Table:
     table = Table([
         Column("pair", right=True), Column("baseline session", keep=2), Column(f"median, {unit}", right=True),
         Column("candidate session", keep=1), Column(f"median, {unit}", right=True),
-        Column("log(candidate / baseline)", right=True),
+        Column("others' cores", right=True, keep=3), Column("log(candidate / baseline)", right=True),
     ])  # fmt: skip
     for index, (old, new) in enumerate(zip(why.baseline, why.candidate, strict=False), 1):
         both = f"{math.log(new.value / old.value):+.6f}"
-        table.rows.append([str(index), old.label, _exact(old.value), new.label, _exact(new.value), both])
+        others = MISSING if old.others is new.others is None else f"{_others(old)}, {_others(new)}"
+        table.rows.append([str(index), old.label, _exact(old.value), new.label, _exact(new.value), others, both])
     return table
 
 

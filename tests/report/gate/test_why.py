@@ -6,6 +6,7 @@ import math
 import re
 import statistics
 
+import msgspec
 import pytest
 
 from bench.errors import ResultError
@@ -73,6 +74,16 @@ def test_the_second_look_can_be_followed_from_its_pairs(looks):
     assert told["error"] == pytest.approx(0.002191 / math.sqrt(6), abs=1e-6)
     assert steps(second)["t alarm"][0] == "Student's t, 0.05 / 3 one-sided, 5"
     assert told["t alarm"] == pytest.approx(student_t(0.05 / 3, 5), rel=1e-5)
+
+
+def test_what_others_took_beside_each_of_a_pair_is_told(looks, checked):
+    assert "others' cores" not in looks[1]
+    why = next(one.second.why for one in checked.findings if one.case_id == CASE and one.second is not None)
+    why.candidate[0] = msgspec.structs.replace(why.candidate[0], others=1.25)
+    why.baseline[0] = msgspec.structs.replace(why.baseline[0], others=0.5)
+    text = part(why_text(checked, CASE, 200), "Second look:")
+    assert "others' cores" in text
+    assert next(line for line in text.splitlines() if line.startswith("   1")).split()[-3:-1] == ["0.50,", "1.25"]
 
 
 def test_medians_are_printed_so_that_their_logarithms_agree(looks):
