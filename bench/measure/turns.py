@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -75,9 +76,9 @@ class Pairs:
     def disturbed(self) -> str:
         """Return how many of the pairs that count others took cores beside, in words; "" where none."""
         worst = [
-            _disturbance((old, new))
+            _disturbance(pair)
             for key, every in self.candidate.items()
-            for old, new in zip(self.baseline.get(key) or [None] * len(every), every, strict=True)
+            for pair in zip_longest(self.baseline.get(key, []), every)
         ]
         moved = sum(cores > DISTURBED_CORES for cores in worst)
         return f"others took cores {moved} of {counted(len(worst), 'time')}" if moved else ""
