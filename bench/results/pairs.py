@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from bench.results.compare import Operand
 from bench.results.record import Row
 
@@ -66,6 +68,11 @@ def in_eight_bit(row: Row) -> str:
     """Return a case's name with "8-bit" in the place of its own precision."""
     head, bracket, inside = row.case_id.partition("[")
     return head + bracket + inside.replace(row.dtype, EIGHT_BIT)
+
+
+def as_eight_bit(row: Row) -> Row:
+    """Return a row of `eight_bit` under one name and definition with that of the other side."""
+    return msgspec.structs.replace(row, case_id=in_eight_bit(row), definition_hash=f"{EIGHT_BIT}:{row.workload}")
 
 
 def question(target: str, precision: str) -> tuple[str, ...]:

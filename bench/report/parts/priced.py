@@ -11,7 +11,7 @@ from bench.report.document import Assumption, Cell
 from bench.report.sides import Side
 from bench.results.cost import TOKENS, Cost, Input, Way, costs, token_factors
 from bench.results.doubt import doubt
-from bench.results.pairs import served_order
+from bench.results.pairs import as_eight_bit, eight_bit, served_order
 from bench.results.prices import Prices, bounds
 from bench.results.record import Row
 from bench.results.verdict import worst
@@ -74,15 +74,28 @@ def yields(side: Side) -> set[str]:
 
 
 def _rows(sides: list[Side]) -> list[tuple[Side, Row]]:
-    """The rows that tokens cost something of, each of the unit that is bought."""
-    found = []
+    """The rows that tokens cost something of, each of the unit that is bought; at the same batch also in 8-bit."""
+    found, own = [], _own_eight_bit(sides)
     for side in sides:
-        rows = [row for row in (side.at_targets or side.rows) if row.phase in TOKENS and row.devices == 1]
-        prefill = [row for row in side.rows if row.phase == "prefill" and row.devices == 1]
-        if not any(row.phase == "prefill" for row in rows):
-            rows += prefill
+        rows, fixed = (
+            [row for row in given if row.phase in TOKENS and row.devices == 1] for given in (side.at_targets, side.rows)
+        )
+        if rows:
+            # Targets of a token's time say nothing of prompts.
+            asked = {row.phase for row in rows}
+            fixed = [row for row in fixed if row.phase == "prefill" and row.phase not in asked]
+        rows += [*fixed, *(as_eight_bit(row) for row in fixed if (side.label, row.case_id) in own)]
         found += [(side, bought(side, row)) for row in rows if row.status == "ok"]
     return found
+
+
+def _own_eight_bit(sides: list[Side]) -> set[tuple[str, str]]:
+    """The cases, by side, that stand for each device's own 8-bit path where the first side's and another's differ."""
+    pairs = [
+        (other.label, x.case_id, y.case_id)
+        for other in sides[1:] for x, y in eight_bit(sides[0].operand, other.operand)
+    ]  # fmt: skip
+    return {(sides[0].label, mine) for _, mine, _ in pairs} | {(label, theirs) for label, _, theirs in pairs}
 
 
 def bought(side: Side, row: Row) -> Row:

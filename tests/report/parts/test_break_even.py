@@ -58,6 +58,29 @@ def test_without_any_common_price_the_verdict_says_what_is_missing(row):
     assert made.sections[0].charts == []
 
 
+def test_prompts_without_a_target_are_priced_in_what_each_side_runs_in_8_bit_as_their_throughput_is_read(
+    row, prices_text
+):
+    prices = project.parse_toml(prices_text.encode(), Prices, "p")
+
+    def side(name, **rates):
+        rows = [
+            row(device=name, device_name=name, workload="w", phase="prefill", case_id=f"w[b=1,in=4k,{dtype}]",
+                dtype=dtype, definition_hash=f"w {dtype}", step_s=0.1, interval=(0.1, 0.1), prompt_tokens_per_s=rate)
+            for dtype, rate in rates.items()
+        ]  # fmt: skip
+        return Side(Operand(name, rows), name, Paper())
+
+    a, b = side("a", int8=600.0, fp8=400.0), side("b", int8=300.0)
+    found = every_verdict(a.operand, b.operand, None, cost([a, b], prices, "p").verdicts)
+    (mine,) = [verdict for verdict in found if verdict.axis == "price/performance" and verdict.counted]
+    # 3.6 USD for the 400 that a runs in fp8, 1.8 USD for the 300 of b in int8: 1.5 times the price of a token.
+    assert (mine.metric, mine.precision, mine.note) == ("cost of input tokens, rented", "8-bit", "fp8 | int8")
+    assert mine.ratio == pytest.approx(1.5)
+    (beside,) = [verdict for verdict in found if verdict.axis == "price/performance" and not verdict.counted]
+    assert (beside.precision, beside.ratio) == ("int8", pytest.approx(1.0))
+
+
 def test_a_side_that_yields_nothing_in_time_is_named_in_place_of_a_call_for_prices(row, prices_text):
     prices = project.parse_toml(prices_text.encode(), Prices, "p")
 
