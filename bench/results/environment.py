@@ -170,5 +170,7 @@ def _git(*words: str) -> str:
 def command_line() -> str:
     """Return the command as a shell takes it, with the program's plain name."""
     # A file name that is not UTF-8 reaches us as lone surrogates, which JSON cannot hold.
-    words = (part.encode(errors="replace").decode() for part in (Path(sys.argv[0]).name, *sys.argv[1:]))
+    # `python -m bench` tells its file, which no shell finds.
+    program = Path(sys.argv[0]).name.replace("__main__.py", "bench")
+    words = (part.encode(errors="replace").decode() for part in (program, *sys.argv[1:]))
     return shlex.join(words)

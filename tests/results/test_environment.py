@@ -197,6 +197,8 @@ def test_a_git_that_does_not_answer_costs_the_commit_only(monkeypatch):
 def test_the_command_line_has_the_programs_plain_name(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/somewhere/bin/bench", "run", "smoke"])
     assert command_line() == "bench run smoke"
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bench/__main__.py", "run", "smoke"])
+    assert command_line() == "bench run smoke"
 
 
 def test_the_command_line_can_be_pasted_into_a_shell(monkeypatch):

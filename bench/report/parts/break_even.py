@@ -16,6 +16,8 @@ from bench.results.reading import reading
 from bench.results.verdict import EqualPrice, Verdict, worst
 from bench.results.what_if import NO_PRICE, break_even
 
+NOT_WORKED_OUT = "Not worked out"
+
 
 def break_even_table(sides: list[Side], lines: list[Line], short: dict[str, str]) -> Table:
     """Return, for each case, the price at which the first side costs what another does, and the other way round."""
@@ -42,7 +44,7 @@ def break_even_table(sides: list[Side], lines: list[Line], short: dict[str, str]
                     continue
                 words = [short[sought.row.case_id], sought.side.label, against.side.label, WORDS[way]]
                 table.rows.append([*words, sought.row.unit, *cells[: 1 + several]])
-    table.notes += [f"Not worked out: the price of {each}." for each in left_out]
+    table.notes += [f"{NOT_WORKED_OUT}: the price of {each}." for each in left_out]
     return table
 
 

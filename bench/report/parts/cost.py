@@ -9,7 +9,7 @@ from typing import Any
 from bench.errors import listed
 from bench.report import cells
 from bench.report.document import Cell, Chart, Column, Section, Table
-from bench.report.parts.break_even import break_even_table, price_verdicts
+from bench.report.parts.break_even import NOT_WORKED_OUT, break_even_table, price_verdicts
 from bench.report.parts.numbers import of, rate_of
 from bench.report.parts.priced import WORDS, Line, assumptions, cost_cell, left_out, lines, no_end, yields
 from bench.report.rows import marked_source, short_names
@@ -42,13 +42,14 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
     section.charts = [
         chart for way in WAYS for tokens in kinds if (chart := _chart(priced, short, prices, way, tokens)) is not None
     ]
+    even, more = break_even_table(sides, priced, short), left_out(sides)
     section.tables = [
-        _cost_table(priced, short, prices), break_even_table(sides, priced, short), _sensitivity_table(priced),
-        formula_table("cost-formulas", FORMULAS),
+        table for table in (_cost_table(priced, short, prices), even, _sensitivity_table(priced),
+                            formula_table("cost-formulas", FORMULAS)) if table.rows
     ]  # fmt: skip
-    more = left_out(sides)
     section.notes = [
         *notes,
+        *(why for why in even.notes if not even.rows and why.startswith(NOT_WORKED_OUT)),
         *([f"{counted(more, 'more case')} without a cost here: name fewer with --workload or --at."] if more else []),
         *(
             f"{side.label} is not here: it yields no tokens to put a price on; the section on throughput says why."

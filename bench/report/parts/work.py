@@ -40,7 +40,7 @@ def work(sides: list[Side]) -> Section:
 
 
 def in_short(side: Side) -> Section:
-    """Return what one side alone yields at most, by workload and precision."""
+    """Return the case that yields the most of one side alone, by workload and precision; none at a service target."""
     best: dict[tuple[str, str], Row] = {}
     for row in side.bought(side.rows):
         rate = getattr(row, rate_of(row)) if row.status == "ok" else None
@@ -52,7 +52,7 @@ def in_short(side: Side) -> Section:
         section.text = ["No case yields tokens; every case is in the table below."]
         return section
     short, notes = short_names([row.case_id for row in best.values()])
-    table = Table(id="in-short", title="The most that each workload yields, and at which case", columns=[
+    table = Table(id="in-short", title="The case of each workload that yields the most", columns=[
         Column(name="workload"), Column(name="precision"), Column(name="at"), Column(name="tokens"),
         Column(name="yields", number=True), Column(name="time of a step", number=True),
         Column(name="energy", number=True),

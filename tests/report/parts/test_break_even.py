@@ -101,6 +101,14 @@ def test_a_side_that_yields_nothing_in_time_is_named_in_place_of_a_call_for_pric
     ]
 
 
+def test_without_a_price_on_either_side_no_empty_table_is_shown_and_why_stays(row):
+    prices = project.parse_toml(b'currency = "USD"', Prices, "p")
+    rows = [row(batch=8, step_s=0.02, output_tokens_per_s=10.0)]
+    section = cost([Side(Operand(name, rows), name, Paper()) for name in ("a", "b")], prices, "p").sections[0]
+    assert [table.id for table in section.tables] == ["cost", "cost-formulas"]
+    assert len([note for note in section.notes if note.startswith("Not worked out: the price of a, rented")]) == 1
+
+
 @pytest.fixture
 def without(row, prices_text):
     """Return a function that makes the verdicts of b, of which no price is known, against a, at two targets."""
