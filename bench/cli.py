@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 regression, 2 usage or a bad definition, 3 device, 4 a cas
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -108,6 +109,9 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            # Wherever a word is tried as a path; no file can be called so.
+            return _failed(f"'{str(error.filename)[:60]}...' is too long for the name of a file", 2)
         if os.environ.get("BENCH_TRACEBACK"):
             raise
         return _failed(
