@@ -25,6 +25,7 @@ from bench.workloads.demand import Demand
 DAY_S = 86_400
 JOULES_PER_KWH = 3.6e6
 WHOLE_GROUPS = "whole groups"
+MAY_BE_LATE = "cannot be told apart from any other: by its interval it may be late, however many there are"
 
 
 def fleets(demand: Demand, supplies: list[Supply], prices: Prices | None = None, name: str = "demand") -> Fleets:
@@ -205,14 +206,17 @@ def _cheapest(found: list[Fleet], way: cost.Way) -> Cheapest:
     best, least = min(priced, key=lambda each: each[1].value)
     front = "" if all(p.capacity.source == "measured" for p in best.pools) else "estimated: "
     amount = f"{three_digits(least.value)} {best.costs[0].currency} a day"
-    top = math.inf if best.open else (least.interval or (0.0, least.value))[1]
+    top = (least.interval or (0.0, least.value))[1]
     near = [each.label for each, c in priced if each is not best and (c.interval or (c.value,))[0] <= top]
-    apart = f"; cannot be told apart from: {', '.join(near)}" if near else ""
+    # Names of fleets have commas of their own.
+    apart = f"; cannot be told apart from: {' | '.join(near)}" if near else ""
+    if best.open:
+        apart = f"; {MAY_BE_LATE}"
     if len(priced) == 1:
         reading = f"only {best.label} has a cost, {front}{amount}{without}"
         return Cheapest(way=way, label=None, reading=reading, tail=without)
     small = list(dict.fromkeys(each.label for each, _ in priced if any(map(_smallest, each.pools))))
-    floor = f"; sizes set by the smallest deployment and not by the load: {', '.join(small)}" if small else ""
+    floor = f"; sizes set by the smallest deployment and not by the load: {' | '.join(small)}" if small else ""
     tail = floor + without
     return Cheapest(way=way, label=best.label, reading=f"{front}{best.label}, {amount}{apart}{tail}", tail=tail)
 

@@ -1,5 +1,6 @@
 """Fleets worked out by hand: 10 requests a second on average, 20 in the busiest hours."""
 
+import msgspec
 import pytest
 
 from bench import project
@@ -250,7 +251,19 @@ def test_the_cheapest_fleet_is_named_with_those_that_cannot_be_told_from_it(dema
     )
     again = {each.way: each.reading for each in fleets(demand, [Supply("a", "a"), Supply("b", "b")], prices).cheapest}
     assert again["rental"] == (
-        "estimated: b, 768 USD a day; cannot be told apart from: a, prefill a, decode b, prefill b, decode a"
+        "estimated: b, 768 USD a day; cannot be told apart from: a | prefill a, decode b | prefill b, decode a"
+    )
+
+
+def test_the_cheapest_fleet_that_may_be_late_is_told_apart_from_no_other(demand, prices, solved):
+    late = msgspec.structs.replace(capacity("b", "prefill"), open="a prompt may not be in time", interval=None)
+    solved({
+        ("prefill", "a"): capacity("a", "prefill"), ("decode", "a"): capacity("a"),
+        ("prefill", "b"): late, ("decode", "b"): capacity("b"),
+    })  # fmt: skip
+    found = fleets(demand, [Supply("a", "a"), Supply("b", "b")], prices)
+    assert {each.way: each.reading for each in found.cheapest}["rental"] == (
+        "b, 768 USD a day; cannot be told apart from any other: by its interval it may be late, however many there are"
     )
 
 
@@ -263,7 +276,7 @@ def test_a_fleet_whose_size_is_that_of_its_smallest_deployment_is_told(demand, p
     })  # fmt: skip
     found = fleets(demand, [Supply("a", "a"), Supply("b", "b")], prices)
     rental = {each.way: each.reading for each in found.cheapest}["rental"]
-    words = "; sizes set by the smallest deployment and not by the load: b, prefill a, decode b"
+    words = "; sizes set by the smallest deployment and not by the load: b | prefill a, decode b"
     assert rental.endswith(words) is told
 
 

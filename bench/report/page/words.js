@@ -94,9 +94,10 @@ const words = (() => {
     const best = known.reduce((least, each) => (each.value < least.value ? each : least));
     const amount = `${threeDigits(best.value)} ${best.currency} a day`;
     if (known.length === 1) return `${head}only ${best.label} has a cost, ${best.front}${amount}${tail}`;
-    const top = best.open ? Infinity : (best.ends || [0, best.value])[1];
+    if (best.open) return `${head}${best.front}${best.label}, ${amount}; cannot be told apart from any other: by its interval it may be late, however many there are${tail}`;
+    const top = (best.ends || [0, best.value])[1];
     const near = known.filter((each) => each !== best && (each.ends || [each.value])[0] <= top).map((each) => each.label);
-    const apart = near.length ? `; cannot be told apart from: ${near.join(", ")}` : "";
+    const apart = near.length ? `; cannot be told apart from: ${near.join(" | ")}` : "";
     return `${head}${best.front}${best.label}, ${amount}${apart}${tail}`;
   };
   // An axis in one sentence. leftOut: what Python says of the readings in doubt, which no price changes.
