@@ -119,6 +119,10 @@ class System(msgspec.Struct, kw_only=True):
     sources: list[str]
     facts: dict[str, str] = {}
 
+    def told(self, fact: str) -> str:
+        """Return a fact of the system; another one may be the only one of which it is published or recorded."""
+        return self.facts.get(fact, "not known")
+
 
 class NotRun(msgspec.Struct, kw_only=True):
     """Work that one side has no number for, with the reason, and how many cases that is."""

@@ -107,7 +107,7 @@ def _back_matter(report: Report) -> list[str]:
     columns = [Column(name=""), *(Column(name=system.label) for system in report.systems)]
     facts = dict.fromkeys(name for system in report.systems for name in system.facts)
     rows: list[list[str | Cell]] = [["device", *(system.name for system in report.systems)]]
-    rows += [[fact, *(system.facts.get(fact, "-") for system in report.systems)] for fact in facts]
+    rows += [[fact, *(system.told(fact) for system in report.systems)] for fact in facts]
     lines = ["## Systems", "", table_markdown(as_text(Table(id="systems", title="", columns=columns, rows=rows))), ""]
     if report.differences:
         lines += ["Not the same on all sides:", ""]

@@ -98,3 +98,10 @@ def test_the_answers_stand_above_all_else_and_name_example_prices_only_where_one
 
 def test_of_one_system_markdown_says_that_there_is_nothing_to_compare_it_with(two, rebuild):
     assert "One system: there is nothing to compare it with." in as_markdown(rebuild(two[:1]))
+
+
+def test_a_fact_that_one_system_alone_has_is_not_known_of_the_other(reported):
+    first, second = reported.systems
+    first.facts, second.facts = {"dense peak fp8": "1.98 PFLOP/s"}, {}
+    assert "| dense peak fp8 | 1.98 PFLOP/s | not known |" in as_markdown(reported)
+    assert "<td>1.98 PFLOP/s</td><td>not known</td>" in page(reported)

@@ -61,7 +61,7 @@ def front(pen: Pen, report: Report, places: Places) -> None:
         ("device", [system.name for system in report.systems]),
         ("numbers are of one", [system.unit for system in report.systems]),
         ("numbers are", [", ".join(system.sources) for system in report.systems]),
-        *((fact, [system.facts.get(fact, "-") for system in report.systems]) for fact in facts),
+        *((fact, [system.told(fact) for system in report.systems]) for fact in facts),
     ):
         row += 1
         pen.row(sheet, row, [name, *told])

@@ -312,7 +312,7 @@ def test_each_fact_of_the_systems_has_a_line(costed):
     lines = [row[:3] for row in read(costed)["Report"].iter_rows(values_only=True)]
     assert ("system", "a", "b") in lines
     assert ("device", "A", "B") in lines
-    assert ("memory", "a GB", "-") in lines
+    assert ("memory", "a GB", "not known") in lines
 
 
 def test_charts_without_rows_are_left_out():
