@@ -11,7 +11,7 @@ from bench.report import cells
 from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.parts.break_even import NOT_WORKED_OUT, break_even_table, price_verdicts
 from bench.report.parts.numbers import of, rate_of
-from bench.report.parts.priced import WORDS, Line, assumptions, cost_cell, left_out, lines, no_end, yields
+from bench.report.parts.priced import WORDS, Line, assumptions, cost_cell, in_time, left_out, lines, no_end, yields
 from bench.report.rows import marked_source, short_names
 from bench.report.sides import Part, Side
 from bench.results.cost import FORMULAS, WAYS, Input, Way, energy, watts_term
@@ -52,7 +52,7 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
         *(why for why in even.notes if not even.rows and why.startswith(NOT_WORKED_OUT)),
         *([f"{counted(more, 'more case')} without a cost here: name fewer with --workload or --at."] if more else []),
         *(
-            f"{side.label} is not here: it yields no tokens to put a price on; the section on throughput says why."
+            f"{side.label} is not here: it yields no tokens{in_time(side)} to put a price on; the section on throughput says why."
             for side in sides
             if not yields(side)
         ),

@@ -73,6 +73,11 @@ def yields(side: Side) -> set[str]:
     return {row.case_id for _, row in _rows([side])}
 
 
+def in_time(*sides: Side) -> str:
+    """What stands behind the tokens of sides that were read at service targets."""
+    return " in time" if any(side.at_targets for side in sides) else ""
+
+
 def _rows(sides: list[Side]) -> list[tuple[Side, Row]]:
     """The rows that tokens cost something of, each of the unit that is bought; at the same batch also in 8-bit."""
     found, own = [], _own_eight_bit(sides)
