@@ -20,7 +20,7 @@ CROSSINGS = ("source", "machine", "definition", "precision", "all")
               help="What to judge against; repeatable.  [default: main, or the only stored one]")  # fmt: skip
 @click.option("--confirm/--no-confirm", default=True, show_default=True,
               help="Measure again what is in doubt, in turns with the baseline's commit where it is here.")  # fmt: skip
-@click.option("--confirm-time", type=click.FloatRange(1, 86400), default=600.0, show_default=True, metavar="SECONDS",
+@click.option("--confirm-time", type=options.FiniteRange(1, 86400), default=600.0, show_default=True, metavar="SECONDS",
               help="How long the second look may take.")  # fmt: skip
 @click.option(
     "--pairs", type=click.IntRange(2, 200), help="Pairs of the second look.  [default: what 5 % needs, 6 to 24]"

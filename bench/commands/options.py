@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -20,6 +21,16 @@ quiet = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.
 no_color = click.option("--no-color", is_flag=True, help="No styles (also: NO_COLOR).")
 
 
+class FiniteRange(click.FloatRange):
+    """A number in a range; NaN, which no comparison of click's refuses, and infinity are in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found: float = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return found
+
+
 def sweep(function: Decorated) -> Decorated:
     """Add the flags that replace a workload's own values: lists (1,8,32) and ranges (1k:32k:x2)."""
     for option in reversed((
@@ -35,7 +46,7 @@ def sweep(function: Decorated) -> Decorated:
         click.option("--dp", type=click.IntRange(1), help="Data-parallel attention ranks."),
         click.option("--ep", type=click.IntRange(1), help="Expert-parallel ranks."),
         click.option("--layers", type=click.IntRange(1), help="Measure so many layers of each kind and scale."),
-        click.option("--time", "time_s", type=click.FloatRange(0.05, 3600), help="Seconds of timing per case."),
+        click.option("--time", "time_s", type=FiniteRange(0.05, 3600), help="Seconds of timing per case."),
     )):  # fmt: skip
         function = option(function)
     return function

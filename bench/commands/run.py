@@ -32,8 +32,8 @@ PLANNED = ("names", "devices", "sessions", "check")
               help="Continue an interrupted run: the newest, or the journal named.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show what would run, its memory and time, and run nothing.")
 @click.option("--check", is_flag=True, help="Modelled cases: also run the program at reduced size here, and check it.")
-@click.option("--limit", type=click.FloatRange(1, 86400), metavar="SECONDS", help="End a case after this long.")
-@click.option("--memory", type=click.FloatRange(0.01), metavar="GB", help="Memory one case may use.")
+@click.option("--limit", type=options.FiniteRange(1, 86400), metavar="SECONDS", help="End a case after this long.")
+@click.option("--memory", type=options.FiniteRange(0.01), metavar="GB", help="Memory one case may use.")
 @click.option("--allow-busy", is_flag=True, help="Measure although others use the device; every row is marked.")
 @options.output_format
 @options.quiet

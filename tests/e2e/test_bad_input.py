@@ -64,6 +64,10 @@ FLAGS: dict[str, tuple[str, str]] = {
     # limits
     "run --time 0": ("'--time'", "0.05"),
     "run --time soon": ("'--time'", "'soon'"),
+    "run --time nan": ("'--time'", "'nan' is no finite number"),
+    "run --limit nan": ("'--limit'", "'nan' is no finite number"),
+    "run --memory inf": ("'--memory'", "'inf' is no finite number"),
+    "check --confirm-time nan": ("'--confirm-time'", "'nan' is no finite number"),
     "run --limit 0": ("'--limit'", "bench run --help"),
     "run --memory 0": ("'--memory'", "bench run --help"),
     "run --format xml": ("'xml'", "'jsonl'"),

@@ -132,7 +132,8 @@ def next_steps(checked: Checked) -> list[str]:
     elif counts.get("learning"):
         lines.append("Next         more sessions, best on other days: bench run --sessions 3, bench baseline save NAME")
     elif counts.get("cannot tell"):
-        lines.append("Next         more sessions see more: bench run --sessions N; --confirm looks again, in turns")
+        again = "--confirm looks again, as long as --confirm-time lasts"
+        lines.append(f"Next         more sessions see more: bench run --sessions N; {again}")
     return lines
 
 

@@ -22,7 +22,7 @@ def why_text(checked: Checked, pattern: str, width: int = PIPE_WIDTH) -> str:
     chosen = words.ranked(one for one in checked.findings if matches(one.case_id, pattern))
     if not chosen:
         known = list(dict.fromkeys(one.case_id for one in checked.findings))
-        hint = nearest(pattern, known) or f"; cases: {listed(known, 6)}"
+        hint = nearest(pattern, known) or (f"; cases: {listed(known, 6)}" if known else ", which judged nothing")
         raise ResultError(f"no case of this check matches '{pattern}'{hint}")
     return "\n\n\n".join(_finding(one, width) for one in chosen)
 

@@ -133,6 +133,9 @@ def test_a_pattern_shows_all_that_match_the_worst_first(checked):
 def test_a_case_that_does_not_exist_is_told_with_the_nearest(checked):
     with pytest.raises(ResultError, match=r"no case of this check matches 'rop'; did you mean 'rope\[t=64,bf16\]'"):
         why_text(checked, "rop")
+    checked.findings.clear()
+    with pytest.raises(ResultError, match=r"no case of this check matches 'rop', which judged nothing$"):
+        why_text(checked, "rop")
 
 
 def test_what_was_accepted_is_told(checked):
