@@ -51,11 +51,7 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
         *notes,
         *(why for why in even.notes if not even.rows and why.startswith(NOT_WORKED_OUT)),
         *([f"{counted(more, 'more case')} without a cost here: name fewer with --workload or --at."] if more else []),
-        *(
-            f"{side.label} is not here: it yields no tokens{in_time(side)} to put a price on; the section on throughput says why."
-            for side in sides
-            if not yields(side)
-        ),
+        *(_not_here(side) for side in sides if not yields(side)),
         *_how_to_give(inputs, file),
         "All numbers are of what is bought as one; a package's price, power, hosting and tokens are those of all its "
         "devices, so a token costs the same per package as per device.",
@@ -65,6 +61,12 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
     ]
     given = assumptions(inputs, file, example=prices.example)
     return Part([section], verdicts=price_verdicts(sides, priced), assumptions=given)
+
+
+def _not_here(side: Side) -> str:
+    """Why a side has no line in this section."""
+    what = f"it yields no tokens{in_time(side)} to put a price on"
+    return f"{side.label} is not here: {what}; the section on throughput says why."
 
 
 def _how_to_give(inputs: list[Input], file: str) -> list[str]:
