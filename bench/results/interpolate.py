@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from bench.results.compare import INTERPOLATED
+from bench.results.doubt import doubt
 from bench.results.normalize import fill_rates
 from bench.results.record import Row
 from bench.results.target import (
@@ -100,6 +101,9 @@ def _at(family: dict[int, Row], asked: Asked) -> Row:
         return missed(last, limits, f"{reason} extrapolated, {more}", flag=UNBRACKETED)
     batch = inside if near(inside, beyond) else batch_between(family, inside, beyond, limit_s)
     row = family[inside] if batch == inside else _between(family[inside], family[beyond], batch)
+    if not doubt(row):
+        # Without what slowed it down the next batch may be in time, too.
+        row = flagged(row, doubt(family[beyond]))
     row = msgspec.structs.replace(row, rate_interval=_rate_ends(family, row, limit_s))
     return flagged(named_by(row, limits), ACROSS if unsure([(first.interval, limit_s)]) else "")
 

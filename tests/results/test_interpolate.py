@@ -3,6 +3,7 @@
 import pytest
 
 from bench.results.compare import source_of
+from bench.results.doubt import doubt
 from bench.results.interpolate import measured_at_targets
 from bench.results.target import ACROSS, OPEN, UNBRACKETED, Target
 
@@ -174,3 +175,16 @@ def test_a_row_without_an_interval_gives_a_point_without_one(curve):
 def test_between_batches_within_5_percent_the_lower_one_stands_as_measured(curve, beyond, source):
     (row,) = at(curve({40: 10.0, beyond: 20.0}), 19.0)
     assert (row.batch == 40, source_of(row)) == (source == "measured", source)
+
+
+@pytest.mark.parametrize("disturbed", [1, 8, 31, 32, 33])
+def test_what_is_in_time_is_in_doubt_where_it_or_the_batch_that_is_late_is(curve, disturbed):
+    """12 ms hold a batch of 4 on the line from 1 to 8; at 29.9 ms 31 stands as measured, and 32 is late by a little."""
+    rows = curve({1: 10.0, 8: 14.0, 31: 29.0, 32: 30.0, 33: 31.0})
+    for row in rows:
+        row.flags = ["disturbed"] if row.batch == disturbed else []
+    (late_by_a_little,) = at(rows, 29.9)
+    (between,) = at(rows, 12.0)
+    assert (late_by_a_little.batch, between.batch) == (31, 4)
+    assert doubt(late_by_a_little) == ("disturbed" if disturbed in (31, 32) else "")
+    assert doubt(between) == ("disturbed" if disturbed in (1, 8) else "")
