@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from bench.report.document import Cell, Column, Table
-from bench.report.parts.priced import WORDS, Line, in_time, yields
+from bench.report.parts.priced import WORDS, Line, no_tokens, yields
 from bench.report.sides import Side
 from bench.results.compare import basis_of
 from bench.results.cost import WAYS, Way
@@ -101,10 +101,9 @@ def _nothing_shared(first: Side, other: Side) -> list[Verdict]:
     if yields(first) & yields(other):
         return []
     without = [side for side in (first, other) if not yields(side)]
-    named = " or ".join(side.label for side in without)
-    what = f"no tokens of {named}{in_time(*without)}" if without else "no case or target of both sides"
-    return [Verdict(axis="price/performance", metric="", a=first.label, b=other.label, reading="no verdict",
-                    why=f"{what} to put a price on; the section on throughput says why")]  # fmt: skip
+    named = " and ".join(side.label for side in without)
+    why = f"of {named}, {no_tokens(without)}" if without else "no case or target of both has tokens to put a price on"
+    return [Verdict(axis="price/performance", metric="", a=first.label, b=other.label, reading="no verdict", why=why)]
 
 
 def _in_short(verdict: Verdict, pairs: list[tuple[Line, Line]]) -> Verdict:

@@ -11,7 +11,7 @@ from bench.report import cells
 from bench.report.document import Cell, Chart, Column, Section, Table
 from bench.report.parts.break_even import NOT_WORKED_OUT, break_even_table, price_verdicts
 from bench.report.parts.numbers import of, rate_of
-from bench.report.parts.priced import WORDS, Line, assumptions, cost_cell, in_time, left_out, lines, no_end, yields
+from bench.report.parts.priced import WORDS, Line, assumptions, cost_cell, left_out, lines, no_end, no_tokens, yields
 from bench.report.rows import marked_source, short_names
 from bench.report.sides import Part, Side
 from bench.results.cost import FORMULAS, WAYS, Input, Way, energy, watts_term
@@ -51,7 +51,7 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
         *notes,
         *(why for why in even.notes if not even.rows and why.startswith(NOT_WORKED_OUT)),
         *([f"{counted(more, 'more case')} without a cost here: name fewer with --workload or --at."] if more else []),
-        *(_not_here(side) for side in sides if not yields(side)),
+        *(f"{side.label} is not here: {no_tokens([side])}." for side in sides if not yields(side)),
         *_how_to_give(inputs, file),
         "All numbers are of what is bought as one; a package's price, power, hosting and tokens are those of all its "
         "devices, so a token costs the same per package as per device.",
@@ -61,12 +61,6 @@ def cost(sides: list[Side], prices: Prices, file: str) -> Part:
     ]
     given = assumptions(inputs, file, example=prices.example)
     return Part([section], verdicts=price_verdicts(sides, priced), assumptions=given)
-
-
-def _not_here(side: Side) -> str:
-    """Why a side has no line in this section."""
-    what = f"it yields no tokens{in_time(side)} to put a price on"
-    return f"{side.label} is not here: {what}; the section on throughput says why."
 
 
 def _how_to_give(inputs: list[Input], file: str) -> list[str]:

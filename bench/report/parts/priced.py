@@ -73,9 +73,10 @@ def yields(side: Side) -> set[str]:
     return {row.case_id for _, row in _rows([side])}
 
 
-def in_time(*sides: Side) -> str:
-    """What stands behind the tokens of sides that were read at service targets."""
-    return " in time" if any(side.at_targets for side in sides) else ""
+def no_tokens(sides: list[Side]) -> str:
+    """What is said of sides of which no tokens cost anything: at service targets the reason stands elsewhere."""
+    late = any(side.at_targets for side in sides)
+    return f"no tokens{' in time' * late} to put a price on{'; the list of what was not run says why' * late}"
 
 
 def _rows(sides: list[Side]) -> list[tuple[Side, Row]]:

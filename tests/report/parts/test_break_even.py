@@ -91,13 +91,13 @@ def test_a_side_that_yields_nothing_in_time_is_named_in_place_of_a_call_for_pric
     in_time = side("a", step_s=0.02, output_tokens_per_s=500.0)
     made = cost([in_time, late], prices, "p")
     (verdict,) = made.verdicts
-    why = "no tokens of b in time to put a price on; the section on throughput says why"
+    why = "of b, no tokens in time to put a price on; the list of what was not run says why"
     assert (verdict.axis, verdict.metric, verdict.ratio, verdict.why) == ("price/performance", "", None, why)
-    assert [note for note in made.sections[0].notes if note.startswith("b is not here: it yields no tokens in time to")]
+    assert [note for note in made.sections[0].notes if note.startswith("b is not here: no tokens in time to put")]
     assert every_verdict(in_time.operand, late.operand, None, made.verdicts)[-1].why == why
     neither = cost([side("c", status="skipped", step_s=None), late], prices, "p").verdicts
     assert [each.why for each in neither] == [
-        "no tokens of c or b in time to put a price on; the section on throughput says why"
+        "of c and b, no tokens in time to put a price on; the list of what was not run says why"
     ]
 
 
