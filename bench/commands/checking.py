@@ -162,7 +162,9 @@ def _candidate(words: tuple[str, ...]) -> tuple[list[Run], Against]:
         if not run.complete:
             notes.append(f"{counted(len(run.rows), 'row')} of {run.id} judged, which {unfinished(path)}")
     if not any(part.sessions for part in parts):
-        raise ResultError(f"{project.shown(paths[-1])}: holds no rows; nothing can be judged")
+        path, run = read[-1]
+        why = "nothing can be judged" if run.complete else f"it {unfinished(path)}"
+        raise ResultError(f"{project.shown(path)}: holds no rows; {why}")
     files = [project.shown(path) for path in paths]
     return runs, Against(runs[-1].id, merged(parts), files, left_out=left_out, notes=notes)
 

@@ -462,6 +462,17 @@ def test_a_run_still_being_written_is_judged_as_far_as_it_is_and_no_baseline(ben
     assert any(cut_off in note for note in done.json["notes"])
 
 
+def test_a_run_that_was_cut_off_before_its_first_row_says_how_to_go_on(bench, saved, wrote, tmp_path):
+    run = json.loads((tmp_path / wrote("02-new", {CASE: [0.001]})).read_text())
+    head = {key: value for key, value in run.items() if key not in ("rows", "complete")}
+    (tmp_path / "cut.jsonl").write_text(json.dumps(head) + "\n")
+    done = bench("check", "cut.jsonl")
+    assert done.code == 2
+    assert done.err.startswith(
+        "error: cut.jsonl: holds no rows; it is not complete, and nobody is writing it; go on with:"
+    )
+
+
 def test_two_saves_at_once_lose_nothing(bench, wrote, tmp_path):
     paths = [wrote(f"{n:02}-run", {CASE: [0.001]}) for n in range(1, 9)]
     with ThreadPoolExecutor(4) as pool:
