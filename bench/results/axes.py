@@ -131,7 +131,7 @@ def _only_one(x: Row, y: Row, target: str, a: Operand, b: Operand) -> Verdict:
     words = f"{front}cannot tell: {told or why_open}" if told or why_open else f"{front}only {can.label} can"
     reasons = [f"{(b if can is a else a).label}: {cannot.reason}"]
     reasons += ["by its interval it may be in time"] * (ACROSS in cannot.flags)
-    reasons += [f"{can.label} may be late, by the interval of its own"] * (ACROSS in (y if can is b else x).flags)
+    reasons += [f"by its own interval {can.label} may be late"] * (ACROSS in (y if can is b else x).flags)
     return Verdict(
         axis=measure.axis, metric=measure.title, a=a.label, b=b.label, unit=measure.unit, per=per(a, b),
         **subject(x, y, target), a_value=getattr(x, measure.metric), b_value=getattr(y, measure.metric),

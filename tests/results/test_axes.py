@@ -120,7 +120,7 @@ def test_no_side_alone_keeps_a_target_while_it_is_open_on_the_other_or_on_itself
     (only,) = verdicts_at(operand("A", rows[0]), operand("B", rows[1]))
     assert only.reading == words
     assert summary("throughput", [only]) == words
-    more = {ACROSS: ["; A may be late, by the interval of its own", "; by its interval it may be in time"][side]}
+    more = {ACROSS: ["; by its own interval A may be late", "; by its interval it may be in time"][side]}
     assert only.why == "B: takes 60 ms" + more.get(flag, "")
 
 
