@@ -21,7 +21,17 @@ from bench.results.environment import changes, command_line
 from bench.results.gate.check import check
 from bench.results.gate.conclude import FAIL_ON, conclude, exit_code, key_of, with_reasons
 from bench.results.gate.document import Checked, LeftOut, Side
-from bench.results.gate.gather import WIDE_LIMITS, Gathered, Key, disturbed_text, gather, merged, series, sittings
+from bench.results.gate.gather import (
+    WIDE_LIMITS,
+    Gathered,
+    Key,
+    disturbed_text,
+    gather,
+    merged,
+    on_its_machines,
+    series,
+    sittings,
+)
 from bench.results.gate.look import Rule
 from bench.results.gate.metrics import GATED
 from bench.results.gate.verdict import BORDERS, Judged, Verdict
@@ -240,7 +250,8 @@ def _changed(sides: _Sides) -> list[str]:
 def _notes(sides: _Sides, rule: Rule) -> list[str]:
     baseline: Gathered = sides.baseline.gathered
     notes = [*sides.candidate.notes, *sides.baseline.notes]
-    made, passes = sittings(baseline), len(baseline.sessions)
+    here = on_its_machines(baseline, sides.candidate.gathered)
+    made, passes = len({one.run for one in here}), len(here)
     if rule.fewest_sessions <= passes and made < rule.fewest_sessions:
         notes.append(
             f"the baseline's {passes} sessions are of {made} sitting{'s' if made > 1 else ''}: what a machine does from"

@@ -256,6 +256,13 @@ def test_what_others_disturbed_is_told_when_it_is_saved_and_judged_against(bench
     assert told in bench("check", "--no-confirm").out
 
 
+def test_sessions_of_another_machine_do_not_hide_that_there_are_few_sittings(bench, wrote, saved):
+    for n in range(2, 7):
+        assert bench("baseline", "save", "main", wrote(f"{n:02}-far", {CASE: [0.003]}, told={"name": "B"})).code == 0
+    wrote("09-new", {CASE: [0.001]})
+    assert "the baseline's 8 sessions are of 1 sitting: what a machine does" in bench("check", "--no-confirm").out
+
+
 def test_a_broken_baseline_does_not_hide_the_others(bench, saved, tmp_path):
     (tmp_path / "results" / "baselines" / "cut.json").write_text('{"kind": "accelbench baseline", "sch')
     done = bench("baseline", "list", "--format", "json")

@@ -234,15 +234,19 @@ def sittings(gathered: Gathered) -> int:
     return len({one.run for one in gathered.sessions})
 
 
+def on_its_machines(gathered: Gathered, like: Gathered) -> list[Pass]:
+    """Return the sessions that were made on machines of the other side's, or all where none was."""
+    places = {mark for one in like.sessions for mark in one.machines.items()}
+    return [one for one in gathered.sessions if places & set(one.machines.items())] or gathered.sessions
+
+
 def disturbed_text(gathered: Gathered, like: Gathered | None = None) -> str:
     """Return in one line how many of the sessions others disturbed, "" where none.
 
     like: the other side; only sessions on its machines count, where there are any. Of cores only: an accelerator's
     step leaves most of them idle.
     """
-    places = {mark for one in (like.sessions if like else ()) for mark in one.machines.items()}
-    here = {one.label for one in gathered.sessions if places & set(one.machines.items())}
-    here = here or {one.label for one in gathered.sessions}
+    here = {one.label for one in on_its_machines(gathered, like or gathered)}
     values = [
         (label, value.others)
         for held in gathered.cases
