@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from urllib.parse import quote, unquote
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from bench.errors import ResultError
+from bench.errors import ResultError, listed
 
 # How long one process waits for another's transaction, and for a server to answer.
 PATIENCE_S = 60
@@ -75,6 +76,7 @@ def parsed(text: str) -> sa.URL:
         raise ResultError(f"BENCH_STORE: not the URL of a database; write it as {FORMS}") from None
     if url.get_backend_name() == "sqlite":
         _check_file(url)
+    _check_query(url)
     return url
 
 
@@ -90,6 +92,18 @@ def _check_file(url: sa.URL) -> None:
         raise ResultError(f"{shown(url)}: no folder {folder}; make it, or write it as sqlite:////folder/store.db")
     if Path(path).is_dir():
         raise ResultError(f"{shown(url)}: a folder; name a file in it: sqlite:////folder/store.db")
+
+
+def _check_query(url: sa.URL) -> None:
+    """Raise ResultError for options behind a question mark that the driver does not take."""
+    try:
+        with warnings.catch_warnings():
+            # A warning that something is ignored.
+            warnings.simplefilter("error", sa.exc.SAWarning)
+            url.get_dialect()().create_connect_args(url)
+    except (sa.exc.SAWarning, sa.exc.ArgumentError, ValueError, TypeError):
+        names = listed(list(url.query))
+        raise ResultError(f"{shown(url)}: what stands after '?' in BENCH_STORE ({names}) cannot be used") from None
 
 
 def shown(url: sa.URL) -> str:

@@ -172,6 +172,14 @@ def test_a_url_of_no_file_is_refused_and_leaves_none(text, told, tmp_path, monke
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+@pytest.mark.parametrize("query", ["timeout=hidden", "passwort=hidden"])
+def test_an_option_that_the_driver_does_not_take_is_told_by_its_name(query, tmp_path):
+    with pytest.raises(ResultError, match=r"what stands after '\?' in BENCH_STORE \((timeout|passwort)\)") as error:
+        parsed(f"sqlite:///{tmp_path}/store.db?{query}")
+    assert "hidden" not in str(error.value)
+    assert parsed(f"sqlite:///{tmp_path}/store.db?timeout=5").query == {"timeout": "5"}
+
+
 def test_a_store_that_is_only_read_is_not_made(url, tmp_path):
     with (
         pytest.raises(ResultError, match=r"store\.db: no such file; bench push makes it"),
