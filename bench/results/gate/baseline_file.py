@@ -81,6 +81,12 @@ def parse(content: bytes, where: str) -> Baseline:
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         line = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise ResultError(f"{where}: not readable as a baseline ({line}); restore it from version control") from None
+    for one in found.accepted:
+        if one.ratio is not None and not 0 < one.ratio < math.inf:
+            raise ResultError(
+                f"{where}: {one.case_id} {one.metric} has an accepted ratio that cannot be ({one.ratio:g}); restore it"
+                " from version control"
+            )
     labels = {one.label for one in found.sessions}
     for held in found.cases:
         for label, value in held.values.items():

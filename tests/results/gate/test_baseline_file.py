@@ -9,6 +9,7 @@ import pytest
 
 from bench.errors import ResultError
 from bench.results.gate import baseline_file as stored
+from bench.results.gate.baseline import Accepted
 from bench.results.gate.baseline_file import load, locked, save
 
 CASE = "tiny[b=1]"
@@ -46,6 +47,17 @@ def test_a_broken_baseline_says_where_and_what(base, tmp_path, change, said):
 def test_hostile_content_is_one_line(tmp_path, content):
     (tmp_path / "main.json").write_bytes(content)
     with pytest.raises(ResultError, match=r"main\.json: not readable"):
+        load(tmp_path / "main.json")
+
+
+@pytest.mark.parametrize("ratio", [0, -2])
+def test_an_accepted_ratio_that_cannot_be_is_refused(base, tmp_path, ratio):
+    base.accepted.append(
+        Accepted(device="cpu", case_id="tiny[b=1]", metric="step_s", reason="x", when="y", run="z", ratio=ratio)
+    )
+    save(base, tmp_path / "main.json")
+    said = rf"main\.json: tiny\[b=1\] step_s has an accepted ratio that cannot be \({ratio}\); restore it"
+    with pytest.raises(ResultError, match=said):
         load(tmp_path / "main.json")
 
 
