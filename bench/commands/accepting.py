@@ -40,7 +40,7 @@ def accept(path: Path, pattern: str, reason: str, run: str, gathered: Gathered, 
         checked, kept = judged_before(Request((run,), (path.stem,)))
         done = _accepted_since(checked, baseline, pattern, run) if kept else {}
         leave = {*done, *(() if force else _unchanged(checked, gathered))}
-        found = baseline.accept(pattern, gathered, reason, when, leave, _of_pairs(checked))
+        found = baseline.accept(pattern, gathered, reason, when, leave, checked.pairs())
         if not found:
             raise ResultError(
                 _again(done, run, path.stem) if done else _nothing(checked, pattern, path.stem, force=force)
@@ -61,15 +61,6 @@ def accept(path: Path, pattern: str, reason: str, run: str, gathered: Gathered, 
             sys.stderr,
         )
     emit(f"{project.shown(path)}: kept with the reason; commit it", sys.stderr)
-
-
-def _of_pairs(checked: Checked) -> dict[Key, float]:
-    """Return the ratios that rest on pairs: whatever chose a metric for them, they know nothing of it."""
-    return {
-        one.key: one.second.ratio
-        for one in checked.findings
-        if one.second is not None and one.second.ratio is not None and one.second.why and one.second.why.paired
-    }
 
 
 def _accepted_since(checked: Checked, baseline: Baseline, pattern: str, run: str) -> dict[Key, Accepted]:

@@ -18,10 +18,18 @@ from bench.report.terminal import colored, emit, width_of
 from bench.results.gate.document import Checked
 
 
-def keep(checked: Checked) -> None:
-    """Write the document, whole or not at all, where `read_kept` finds it."""
+def keep(checked: Checked) -> Checked:
+    """Write the document, whole or not at all, where `read_kept` finds it; return the one that is there then.
+
+    An earlier one of the same levels stays where it has pairs and this one has none: they took minutes to measure, and
+    `bench baseline accept` takes its ratio from them.
+    """
+    before = read_kept(checked.candidate.label)
+    if before is not None and before.pairs() and not checked.pairs() and before.compared() == checked.compared():
+        return before
     content = msgspec.json.format(msgspec.json.encode(checked), indent=1) + b"\n"
     project.write_atomically(_kept(checked.candidate.label), content)
+    return checked
 
 
 def read_kept(run_id: str) -> Checked | None:
@@ -69,8 +77,9 @@ def publish(
     told: list[str] = []
     failure = None
     try:
-        keep(checked)
-        told.append(f"Saved {project.shown(_kept(checked.candidate.label))}")
+        kept, where = keep(checked), project.shown(_kept(checked.candidate.label))
+        stays = f"{where} stays the check of {kept.created}, as that one has pairs"
+        told.append(f"Saved {where}" if kept is checked else stays)
     except ResultError as error:
         failure = error
     for name, path in reports:

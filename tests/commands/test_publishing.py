@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from bench.commands.publishing import forms, keep, publish, read_kept
 from bench.errors import DefinitionError, ResultError
-from bench.results.gate.document import Checked, Side
+from bench.results.gate.document import Checked, Finding, Side
+from bench.results.gate.verdict import Judged, Why
 
 
 @pytest.fixture
@@ -43,6 +45,49 @@ def test_a_check_is_kept_in_its_folder_whatever_its_run_is_called(checked, folde
     assert read_kept("run/../7") == checked
     (folder / "results" / "checks" / "run-..-7.json").write_text("{")
     assert read_kept("run/../7") is None
+
+
+def looked(checked, *, paired=None, candidate=1.3):
+    """A check of one slower case, a second later, with a second look or without."""
+    why = Why(
+        baseline=[], candidate=[], paired=bool(paired), metrics=1, degrees=5, spread=0.01, k=2.0, made_of={}, steps=[]
+    )
+    seen = {"case_id": "x", "metric": "step_s", "verdict": "regressed", "reason": "slower"}
+    finding = Finding(
+        device="cpu", case_id="x", workload="x", metric="step_s", unit="s", verdict="regressed", reason="slower",
+        first=Judged(**seen, baseline=1.0, candidate=candidate),
+        second=None if paired is None else Judged(**seen, ratio=1.2, why=why),
+    )  # fmt: skip
+    return msgspec.structs.replace(checked, findings=[finding], created="2026-11-22T10:00:01+00:00")
+
+
+def test_a_check_without_pairs_does_not_take_the_place_of_one_with_pairs(checked, folder, capsys):
+    first = looked(checked, paired=True)
+    keep(first)
+    publish(looked(checked), "md", [], every=False, no_color=True, quiet=False)
+    assert read_kept("run/../7") == first
+    assert capsys.readouterr().err == (
+        "results/checks/run-..-7.json stays the check of 2026-11-22T10:00:01+00:00, as that one has pairs\n"
+    )
+    again = looked(checked, paired=True)
+    assert keep(again) is again
+
+
+@pytest.mark.parametrize("other", [{"candidate": 1.4}, {"paired": False, "candidate": 1.4}])
+def test_pairs_of_other_levels_do_not_stay(checked, folder, other):
+    keep(looked(checked, paired=True))
+    keep(looked(checked, **other))
+    assert read_kept("run/../7") == looked(checked, **other)
+
+
+def test_pairs_against_another_baseline_or_without_the_baselines_side_do_not_stay(checked, folder):
+    keep(looked(checked, paired=True))
+    other = msgspec.structs.replace(looked(checked), baseline=Side(label="release"))
+    keep(other)
+    assert read_kept("run/../7") == other
+    keep(looked(checked, paired=False))
+    keep(looked(checked))
+    assert read_kept("run/../7") == looked(checked)
 
 
 def test_files_are_named_and_new_folders_too_unless_it_is_to_be_quiet(checked, folder, capsys):

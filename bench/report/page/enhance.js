@@ -180,7 +180,7 @@
   for (const cell of given) {
     const field = document.createElement("input");
     const wrong = document.createElement("small");
-    Object.assign(field, { type: "number", step: "any", value: cell.dataset.value });
+    Object.assign(field, { type: "number", step: "any", value: Number(cell.dataset.value) });
     Object.assign(wrong, { className: "wrong", id: `wrong-${cell.dataset.id}`, hidden: true });
     field.setAttribute("aria-label", cell.dataset.label);
     field.addEventListener("input", recompute);
@@ -189,7 +189,7 @@
   for (const each of document.querySelectorAll(".scripted")) each.hidden = false;
   const back = document.getElementById("as-built");
   if (back) back.addEventListener("click", () => {
-    for (const cell of given) cell.firstChild.value = cell.dataset.value;
+    for (const cell of given) cell.firstChild.value = Number(cell.dataset.value);
     recompute();
   });
 

@@ -97,3 +97,16 @@ class Checked(msgspec.Struct, kw_only=True):
         )  # fmt: skip
         found = [one.verdict for one in self.findings]
         return {verdict: found.count(verdict) for verdict in order if verdict in found}
+
+    def pairs(self) -> dict[tuple[str, str, str], float]:
+        """Return the ratios that rest on pairs: whatever chose a metric for them, they know nothing of it."""
+        return {
+            one.key: one.second.ratio
+            for one in self.findings
+            if one.second is not None and one.second.ratio is not None and one.second.why and one.second.why.paired
+        }
+
+    def compared(self) -> tuple[str, dict[tuple[str, str, str], tuple[float | None, float | None]]]:
+        """Return the baseline's name, and what the first look compared: each metric on both sides, in its unit."""
+        levels = {one.key: (one.first.baseline, one.first.candidate) for one in self.findings if one.first is not None}
+        return self.baseline.label, levels
