@@ -19,7 +19,6 @@ from bench.results.gate.baseline import LEAST_CHANGE, Accepted, Baseline, change
 from bench.results.gate.document import Checked, Finding
 from bench.results.gate.gather import Gathered, Key
 from bench.results.gate.metrics import KEPT
-from bench.results.gate.verdict import Judged
 from bench.units import percent
 
 # Verdicts that chance alone may have made, as long as no second look confirms them.
@@ -69,24 +68,21 @@ def _accepted_since(checked: Checked, baseline: Baseline, pattern: str, run: str
     Raises: ResultError where the baseline or the run changed otherwise.
     """
     request = Request((run,), (checked.baseline.label,), metrics=tuple(KEPT))
-    now = {one.key: one.first for one in first_look(request).findings}
+    (_, then), (_, now) = checked.compared(), first_look(request).compared()
     found = {}
-    for one in checked.findings:
-        if not matches(one.case_id, pattern) or one.first is None or _levels(one.first) == _levels(now.get(one.key)):
+    for key, levels in then.items():
+        _, case_id, metric = key
+        if not matches(case_id, pattern) or levels == now.get(key, (None, None)):
             continue
-        last = next((each for each in reversed(baseline.accepted) if each.key == one.key), None)
+        last = next((each for each in reversed(baseline.accepted) if each.key == key), None)
         if last is None or last.when < checked.created or last.run != checked.candidate.label:
             raise ResultError(
-                f"{one.case_id} {one.metric}: the baseline '{baseline.name}' or the run has changed since the check of"
+                f"{case_id} {metric}: the baseline '{baseline.name}' or the run has changed since the check of"
                 f" {checked.created}, which says nothing of what they are now; check again, then accept:"
                 f" {_check(run, baseline.name)}"
             )
-        found[one.key] = last
+        found[key] = last
     return found
-
-
-def _levels(one: Judged | None) -> tuple[float | None, float | None]:
-    return (None, None) if one is None else (one.baseline, one.candidate)
 
 
 def _again(done: dict[Key, Accepted], run: str, name: str) -> str:

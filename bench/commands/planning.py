@@ -17,8 +17,8 @@ from bench.operators.cost import read_cost
 from bench.report.layout import Column, Table
 from bench.report.terminal import colored, emit, markdown, table_text, width_of
 from bench.units import counted, data_size, seconds
+from bench.workloads.expert_plan import plan_experts
 from bench.workloads.model import load_model
-from bench.workloads.routing import plan_experts
 from bench.workloads.schema import Case
 from bench.workloads.sweep import select_cases
 

@@ -19,6 +19,7 @@ from bench.errors import Unsupported
 from bench.measure.rows import USABLE_MEMORY, modelled_rows, price_step
 from bench.operators.cost import read_cost
 from bench.operators.interface import Step
+from bench.results import pairs
 from bench.results.record import Row
 from bench.results.target import ACROSS, NO_LIMITS, Target, asked_of, flagged, missed, named_by, unsure
 from bench.units import as_given, seconds
@@ -85,7 +86,7 @@ def rows_at_targets(cases: Iterable[Case], device: str, targets: Iterable[Target
     for case in _one_per_batch(every):
         rows += _at(case, device, wanted, case.dtype)
     for case in _one_per_batch(msgspec.structs.replace(c, dtype="fp8") for c in every if c.dtype in EIGHT_BIT):
-        rows += _at(msgspec.structs.replace(case, dtype=own_eight_bit(device)), device, wanted, "8-bit")
+        rows += _at(msgspec.structs.replace(case, dtype=own_eight_bit(device)), device, wanted, pairs.EIGHT_BIT)
     return rows
 
 

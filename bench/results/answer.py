@@ -17,7 +17,7 @@ from bench.results.verdict import Axis, EqualPrice, Verdict, summary
 from bench.units import three_digits, times
 
 LIMITS = {"tpot": "at {} per token", "ttft": "first token within {}"}
-SAME_BATCH = "at the same batch per device"
+WITHOUT_LIMITS = "at the same batch per device"
 PRICE: Axis = "price/performance"
 FRONTS = ("estimated", "unstable")
 WAYS = {"rented": "renting", "bought": "buying"}
@@ -62,7 +62,7 @@ def answer(question: Question) -> Answer:
     limits = [part.partition("<=") for part in filter(None, first.limits.split(","))]
     told = [LIMITS[key].format(re.sub(r"(?<=\d)(?=[a-z])", " ", value)) for key, _, value in limits]
     model = first.model + (" prompts" if first.phase == "prefill" else "")
-    of = ", ".join(filter(None, (model, first.precision, *(told or [SAME_BATCH]))))
+    of = ", ".join(filter(None, (model, first.precision, *(told or [WITHOUT_LIMITS]))))
     words, price = _words(question.throughput), worth(question.price)
     text = "; ".join(filter(None, (f"{of}: {words}", price)))
     return Answer(a=first.a, b=first.b, text=text, of=of, words=words, price=price)

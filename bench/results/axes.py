@@ -36,8 +36,8 @@ def every_verdict(
               if row.case_id in {verdict.target for verdict in at}}  # fmt: skip
     found = [*at, *verdicts(a, b, served), *more]
     _lead(found, a, b)
-    read = {verdict.axis for verdict in found}
-    found += [missing(axis, a, b) for axis in AXES if axis not in read]
+    told = {verdict.axis for verdict in found}
+    found += [missing(axis, a, b) for axis in AXES if axis not in told]
     return sorted(found, key=lambda verdict: AXES.index(verdict.axis))
 
 

@@ -60,11 +60,11 @@ def read(
 ) -> Verdict | None:  # fmt: skip
     """Return the verdict of a measure on pairs of rows; None where no pair has it."""
     found = [(x, y, *ratio_of(x, y, _metric(measure, x, y))) for x, y in pairs]
-    read = [(x, y, ratio, interval) for x, y, ratio, interval in found if ratio is not None]
-    if not read:
+    known = [(x, y, ratio, interval) for x, y, ratio, interval in found if ratio is not None]
+    if not known:
         return None
     # Beside cases that are sure, those in doubt are left out of the mean, and told.
-    sure = [each for each in read if not doubt(*each[:2])] or read
+    sure = [each for each in known if not doubt(*each[:2])] or known
     ratios = {x.case_id: ratio for x, _, ratio, _ in sure}
     intervals: list[Interval | None] = [interval for *_, interval in sure]
     used = [(x, y) for x, y, *_ in sure]
@@ -76,7 +76,7 @@ def read(
         source=worst(*(source_of(row) for pair in used for row in pair)), reading="", per=per(a, b),
         a_source=worst(*(source_of(x) for x, _ in used)), b_source=worst(*(source_of(y) for _, y in used)),
         a_doubt=doubt(*(x for x, _ in used)), b_doubt=doubt(*(y for _, y in used)), unstable=basis.unstable,
-        left_out={x.case_id: (ratio, doubt(x, y)) for x, y, ratio, _ in read if x.case_id not in ratios},
+        left_out={x.case_id: (ratio, doubt(x, y)) for x, y, ratio, _ in known if x.case_id not in ratios},
     )  # fmt: skip
     verdict.note = "; ".join(filter(None, (measure.note, verdict.note)))
     verdict.late = [names[side] for side in sorted(basis.late)]

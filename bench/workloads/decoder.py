@@ -11,8 +11,9 @@ from typing import Any
 
 from bench.operators.interface import Gate, LatentSizes
 from bench.workloads.deployment import Deployment
+from bench.workloads.expert_plan import plan_experts
 from bench.workloads.model import Model, Moe
-from bench.workloads.routing import Routing, plan_experts
+from bench.workloads.routing import Routing
 
 Ops = Any  # an Operators[Tensor]; the tensor type is the reader's own affair
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from bench.errors import DefinitionError
 from bench.operators.interface import Phase, Step
+from bench.workloads.expert_plan import plan_experts
 from bench.workloads.model import LARGEST_SIZE
-from bench.workloads.routing import Routing, plan_experts
+from bench.workloads.routing import Routing
 
 Ops = Any
 Dims = dict[str, int]

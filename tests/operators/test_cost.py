@@ -347,7 +347,7 @@ def points(work, quantity):
 @pytest.mark.parametrize("name", ["dense", "dense-qwen2", "moe", "mla-moe", "mla-lite", "gpt-oss", "sparse"])
 def test_a_decode_sweep_equals_its_points(decoder, name, quantity, monkeypatch):
     # A sweep knows expectations only, so single points are priced by expectation here as well.
-    monkeypatch.setattr("bench.workloads.routing.MOST_DRAWS_PRICED", -1)
+    monkeypatch.setattr("bench.workloads.expert_plan.MOST_DRAWS_PRICED", -1)
     program = decoder(name, routing=Routing(kind="zipf", s=0.7))
     sweep = read_cost(program, Step("decode", np.array(BATCHES), 1, np.array(CONTEXTS)), "fp8")
     singles = [read_cost(program, Step("decode", b, 1, c), "fp8") for b, c in zip(BATCHES, CONTEXTS, strict=True)]
@@ -357,7 +357,7 @@ def test_a_decode_sweep_equals_its_points(decoder, name, quantity, monkeypatch):
 @pytest.mark.parametrize("quantity", ["flops", "read_bytes", "written_bytes", "cache_bytes"])
 @pytest.mark.parametrize("name", ["dense", "moe", "mla-moe", "gpt-oss", "sparse"])
 def test_a_prefill_sweep_equals_its_points(decoder, name, quantity, monkeypatch):
-    monkeypatch.setattr("bench.workloads.routing.MOST_DRAWS_PRICED", -1)
+    monkeypatch.setattr("bench.workloads.expert_plan.MOST_DRAWS_PRICED", -1)
     program, lengths = decoder(name), [1, 3, 200, 4096]
     sweep = read_cost(program, Step("prefill", np.array(BATCHES), np.array(lengths), np.array(lengths) + 7), "bf16")
     singles = [read_cost(program, Step("prefill", b, n, n + 7), "bf16") for b, n in zip(BATCHES, lengths, strict=True)]
@@ -366,7 +366,7 @@ def test_a_prefill_sweep_equals_its_points(decoder, name, quantity, monkeypatch)
 
 @pytest.mark.parametrize("deployment", [Deployment(tp=2), Deployment(dp=4, ep=4)], ids=["tp2", "dp4 ep4"])
 def test_a_deployments_sweep_equals_its_points(decoder, deployment, monkeypatch):
-    monkeypatch.setattr("bench.workloads.routing.MOST_DRAWS_PRICED", -1)
+    monkeypatch.setattr("bench.workloads.expert_plan.MOST_DRAWS_PRICED", -1)
     program = decoder("mla-moe", deployment)
     sweep = read_cost(program, Step("decode", np.array(BATCHES), 1, np.array(CONTEXTS)), "bf16")
     singles = [read_cost(program, Step("decode", b, 1, c), "bf16") for b, c in zip(BATCHES, CONTEXTS, strict=True)]
@@ -375,7 +375,7 @@ def test_a_deployments_sweep_equals_its_points(decoder, deployment, monkeypatch)
 
 
 def test_a_moe_layers_sweep_equals_its_points(layer, monkeypatch):
-    monkeypatch.setattr("bench.workloads.routing.MOST_DRAWS_PRICED", -1)
+    monkeypatch.setattr("bench.workloads.expert_plan.MOST_DRAWS_PRICED", -1)
     program, tokens = layer("mla-moe", routing=Routing(kind="zipf")), [1, 16, 300, 5000]
     sweep = read_cost(program, Step("moe", 1, np.array(tokens), np.array(tokens)), "bf16")
     singles = [read_cost(program, Step("moe", 1, n, n), "bf16") for n in tokens]
